@@ -1,0 +1,168 @@
+"""Claims: a statement, where it comes from, and a function that tests it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from companion.montecarlo import AGREEMENT_SIGMAS, Estimate
+from companion.sweeps import PRESETS
+
+__all__ = ["Check", "Claim", "Finding", "at_most", "claims_table", "exceeds", "matches"]
+
+Sizes = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison inside a claim.
+
+    ``observed`` is what simulation or an independent algorithm gives, ``expected`` what is
+    claimed, ``criterion`` how they were compared, ``passed`` the outcome.
+    """
+
+    quantity: str
+    observed: str
+    expected: str
+    criterion: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Outcome of a claim's test.
+
+    A claim with a ``condition`` is supported conditionally when every check inside the condition
+    passes and every check ``outside`` of it fails.
+    """
+
+    checks: tuple[Check, ...]
+    condition: str = ""
+    outside: tuple[Check, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """``supported``, ``conditional: ...`` or ``not supported``."""
+        if not all(check.passed for check in self.checks):
+            return "not supported"
+        if not self.condition:
+            return "supported"
+        if any(check.passed for check in self.outside):
+            return "supported"
+        return f"conditional: {self.condition}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that is tested.
+
+    Attributes
+    ----------
+    id : str
+        Such as ``LG-05``.
+    statement : str
+        One sentence.
+    origin : str
+        Where the statement comes from: the abstract, public code, or derived here.
+    recorded : str
+        The verdict on record.
+    anchor : str
+        Label of the section of the book that discusses it.
+    sizes : mapping
+        For each preset the sample sizes and dimensions, fixed in advance.
+    seed : int
+        Root seed, fixed in advance.
+    test : callable
+        ``test(sizes, seed, device) -> Finding``.
+    note : str
+        Changes of size or criterion, and why.
+    """
+
+    id: str
+    statement: str
+    origin: str
+    recorded: str
+    anchor: str
+    sizes: Mapping[str, Sizes]
+    seed: int
+    test: Callable[[Sizes, int, str], Finding]
+    note: str = ""
+
+    def run(self, preset: str = "quick", device: str = "auto") -> Finding:
+        """Test the claim at the sizes of ``preset``."""
+        if preset not in self.sizes:
+            raise ValueError(f"preset must be one of {PRESETS}, got {preset!r}.")
+        return self.test(self.sizes[preset], self.seed, device)
+
+
+def matches(
+    quantity: str,
+    estimate: Estimate,
+    target: float,
+    *,
+    effect: float,
+    allowance: float = 0.0,
+    k: float = AGREEMENT_SIGMAS,
+) -> Check:
+    """Agreement within ``k * sem + allowance``, by an estimate that resolves ``effect``.
+
+    ``effect`` is the size of the deviation that the claim excludes; an estimate too noisy to see
+    it fails the check, and so does an allowance that would swallow it.
+    """
+    band = k * float(estimate.sem) + allowance
+    resolved = band < abs(effect)
+    extra = f" + {allowance:.3g}" if allowance else ""
+    return Check(
+        quantity,
+        f"{estimate:.4g}",
+        f"{target:.4g}",
+        f"|difference| ≤ {k:g} s.e.{extra}, band < effect {abs(effect):.3g}",
+        bool(estimate.agrees(target, k=k, allowance=allowance) and resolved),
+    )
+
+
+def exceeds(
+    quantity: str, estimate: Estimate, bound: float, *, k: float = AGREEMENT_SIGMAS
+) -> Check:
+    """One-sided: the estimate lies above ``bound`` by more than ``k`` standard errors."""
+    passed = bool(float(estimate.value) - k * float(estimate.sem) > bound)
+    return Check(quantity, f"{estimate:.4g}", f"> {bound:.4g}", f"by more than {k:g} s.e.", passed)
+
+
+def at_most(quantity: str, value: float, bound: float) -> Check:
+    """A plain number stays below ``bound``."""
+    return Check(
+        quantity, f"{value:.4g}", f"< {bound:.4g}", "below the bound", bool(value < bound)
+    )
+
+
+def claims_table(
+    claims: Sequence[Claim], preset: str = "quick", device: str = "auto"
+) -> pd.DataFrame:
+    """Run claims and tabulate them: one row per check, verdict on the first row of each claim."""
+    rows = []
+    for claim in claims:
+        finding = claim.run(preset, device)
+        inside = [(check, "") for check in finding.checks]
+        outside = [(check, " (outside: must fail)") for check in finding.outside]
+        for position, (check, mark) in enumerate(inside + outside):
+            first = position == 0
+            rows.append(
+                {
+                    "id": claim.id if first else "",
+                    "claim": claim.statement if first else "",
+                    "origin": claim.origin if first else "",
+                    "quantity": check.quantity + mark,
+                    "observed": check.observed,
+                    "expected": check.expected,
+                    "criterion": check.criterion,
+                    "passed": check.passed,
+                    "verdict": finding.verdict if first else "",
+                    "agrees": (finding.verdict == claim.recorded) if first else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)
