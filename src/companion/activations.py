@@ -287,7 +287,7 @@ class Erf(Activation):
 
 @dataclass(frozen=True)
 class Tanh(Activation):
-    """The hyperbolic tangent; expectations by quadrature, error about 1e-13 up to variance 900."""
+    """The hyperbolic tangent; expectations by quadrature, error about 1e-12 up to variance 900."""
 
     kind: ClassVar[str] = "tanh"
 

@@ -296,8 +296,8 @@ class ResNetSpec(PaperNotations):
         -------
         Shares in ``[0, 1]``, shape ``(depth,)``; all 1 if ``skip = 0``.
         """
-        power = self.scales**2 * self._gains()
-        return power / (self.skip**2 + power)
+        branch = self.scales * np.sqrt(self._gains())
+        return (branch / np.hypot(self.skip, branch)) ** 2
 
     def effective_depth(self) -> float:
         """``T``, the sum of the shares: the clock of the network at initialization."""
@@ -446,6 +446,7 @@ def _scale(value: Any, depth: int) -> float | tuple[float, ...]:
     """A checked branch scale: a float, or a tuple with one float per layer."""
     remedy = "a sign belongs to the weights, which are symmetric"
     if np.ndim(value) == 0:
+        value = value[()] if isinstance(value, np.ndarray) else value
         return real_number(value, "scale", minimum=0.0, remedy=remedy)
     scales = finite_array(value, "scale")
     if scales.shape != (depth,):

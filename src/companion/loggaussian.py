@@ -47,6 +47,7 @@ __all__ = [
     "DomainWarning",
     "LogGaussian",
     "active_fraction_covariance",
+    "aligned_sign_moment",
     "backward_reuse_shift",
     "covariance_two_inputs",
     "fully_connected_density",
@@ -259,13 +260,17 @@ def gradient_law(spec: ResNetSpec) -> LogGaussian:
             DomainWarning,
             stacklevel=2,
         )
-
-    def aligned(r: Array) -> Array:
-        return sign_moment(r) * (1 + 2 * r**2)
-
-    variance += 2 * lam**4 / n * lag_sum(aligned, alpha, depth)
+    variance += 2 * lam**4 / n * lag_sum(aligned_sign_moment, alpha, depth)
     gain = lam**4 / n * lag_sum(square_sign_moment, alpha, depth)
     return LogGaussian(growth + gain - variance / 2, variance)
+
+
+def aligned_sign_moment(r: Array) -> Array:
+    r""":math:`E[\mathrm{sgn}x\,\mathrm{sgn}y\,t^2t'^2]=A(r)(1+2r^2)` of ``eq-lg-gradient-law``.
+
+    ``(x, y)`` and ``(t, t')`` are independent standard normal pairs of one correlation ``r``.
+    """
+    return np.asarray(sign_moment(r)) * (1 + 2 * np.asarray(r) ** 2)
 
 
 def backward_reuse_shift(spec: ResNetSpec) -> float:
@@ -367,7 +372,8 @@ def output_log_density(spec: ResNetSpec, x: ArrayLike, *, law: LogGaussian | Non
         return np.asarray(np.exp(t) * chi2.pdf(np.exp(t), spec.outputs))
     # Integrate over the chi-square factor in the variable u = ln chi^2, by the trapezoidal rule,
     # which converges exponentially for such smooth, decaying integrands.
-    u = np.linspace(*np.log(chi2.ppf([1e-15, 1 - 1e-15], spec.outputs)), 2001)
+    low, high = np.log(chi2.ppf([1e-15, 1 - 1e-15], spec.outputs))
+    u = np.linspace(low, high, 2001)
     weight = np.exp(u) * chi2.pdf(np.exp(u), spec.outputs) * (u[1] - u[0])
     return np.asarray(g.pdf(points[..., None] - u - np.log(scale)) @ weight)
 

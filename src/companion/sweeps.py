@@ -1,7 +1,7 @@
 """Experiments: a pure cell, a grid for each preset, and a run that is seeded by position.
 
 ``cell(params, seed, device)`` returns a tidy DataFrame of moments, never of samples. The rows of a
-run are those of its cells, in grid order, with the parameters of the cell as leading columns.
+run are those of its cells, in grid order, with the scalar parameters as leading columns.
 """
 
 from __future__ import annotations
@@ -96,8 +96,7 @@ def run(
     for index, params in enumerate(_watched(grid, experiment.id, progress)):
         child = np.random.SeedSequence(int(seed), spawn_key=(index,))
         frame = experiment.cell(params, child, device)
-        clash = set(params) & set(frame.columns)
-        lead = {name: value for name, value in params.items() if name not in clash}
+        lead = {k: v for k, v in params.items() if np.isscalar(v) and k not in frame.columns}
         frames.append(frame.assign(**lead)[[*lead, *frame.columns]])
     return pd.concat(frames, ignore_index=True)
 

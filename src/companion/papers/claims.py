@@ -135,9 +135,7 @@ def exceeds(
 
 def at_most(quantity: str, value: float, bound: float) -> Check:
     """A plain number stays below ``bound``."""
-    return Check(
-        quantity, f"{value:.4g}", f"< {bound:.4g}", "below the bound", bool(value < bound)
-    )
+    return Check(quantity, f"{value:.4g}", f"< {bound:.4g}", "below the bound", bool(value < bound))
 
 
 def claims_table(

@@ -113,7 +113,7 @@ class Recorder:
             total = squares.sum(-1)
             self.add("delta", torch.where(total > 0, signed / total, 0.0))
         if "active" in self.wanted:
-            self.add("active", (u > 0).to(u.dtype).mean(-1))
+            self.add("active", (u > 0).sum(-1).to(torch.float64) / u.shape[-1])
 
     def gradient(self, g: torch.Tensor, log_scale: torch.Tensor, top: torch.Tensor) -> None:
         """Record what concerns the gradient ``g`` of a layer; ``top`` is the log at the top."""
