@@ -90,15 +90,32 @@ def own_module(name: str) -> str:
 
 
 def imported(path: Path, package: Path) -> Iterator[str]:
-    """Yield the full name of everything imported in a file, also inside functions."""
+    """Yield the full name of everything imported in a file, also inside functions.
+
+    A library that is imported for annotations only is never loaded, and is left out.
+    """
     base = ["companion", *path.relative_to(package).parent.parts]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            prefix = base[: len(base) - node.level + 1] if node.level else []
-            source = ".".join([*prefix, *([node.module] if node.module else [])])
-            yield from (f"{source}.{alias.name}" for alias in node.names)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    unloaded = {
+        node
+        for block in blocks
+        if ast.unparse(block.test).endswith("TYPE_CHECKING")
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        names = list(names_in(node, base))
+        yield from (name for name in names if node not in unloaded or own_module(name))
+
+
+def names_in(node: ast.AST, base: list[str]) -> Iterator[str]:
+    """Yield what one statement imports into a module of the package `base`."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        prefix = base[: len(base) - node.level + 1] if node.level else []
+        source = ".".join([*prefix, *([node.module] if node.module else [])])
+        yield from (f"{source}.{alias.name}" for alias in node.names)
 
 
 def judge(layer: str, name: str, file: str) -> str:
@@ -131,6 +148,12 @@ def test_imports_respect_the_layers(root: Path) -> None:
         ("papers/one.py", "from ..cli import main", "cli, which stands below"),
         ("loggaussian.py", "def f():\n    import torch", "imports torch"),
         ("simulate/dense.py", "import pandas as pd", "imports pandas"),
+        (
+            "kernels.py",
+            "if TYPE_CHECKING:\n    from companion import cli",
+            "cli, which stands below",
+        ),
+        ("plots.py", "if slow:\n    import torch", "imports torch"),
         ("kernels.py", "import jax.numpy as jnp", "imports jax"),
     ],
 )
@@ -158,6 +181,7 @@ def test_allowed_imports_are_not_complained_about(tmp_path: Path) -> None:
     (tmp_path / "papers" / "one.py").write_text(
         "import json\nimport pandas\nfrom companion import REPOSITORY_URL, montecarlo\n"
         "from companion._guards import check\nfrom .two import claims\n"
+        "if TYPE_CHECKING:\n    import matplotlib\n"
     )
     assert violations(tmp_path) == []
 

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from tools import chapters
+from tools import chapters, pairs
 from tools.inputs import ROOT, book_key, chapter_environment
 
 HTML = Path("_build") / "html"
@@ -46,7 +46,7 @@ def make(root: Path, *, force: bool = False) -> int:
         print("The book is up to date.")
     else:
         stamp.unlink(missing_ok=True)
-        status = chapters.execute_missing(root) or build(root)
+        status = pairs.check(root) or chapters.execute_missing(root) or build(root)
         if status:
             return status
         stamp.write_text(key)

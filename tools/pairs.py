@@ -23,11 +23,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="write the .ipynb files")
     if parser.parse_args(arguments).write:
         write(ROOT)
-    problems = [problem for path in sources(ROOT) for problem in differences(path)]
-    problems += orphans(ROOT)
+    status = check(ROOT)
+    if not status:
+        print("pairs: every .ipynb equals its .md and holds no outputs")
+    return status
+
+
+def check(root: Path) -> int:
+    """Print what is out of step under `root`, and the remedy; return an exit status."""
+    problems = [problem for path in sources(root) for problem in differences(path)]
+    problems += orphans(root)
     if problems:
         problems.append("The .md is the source: `make pairs` writes the .ipynb from it.")
-    print("\n".join(problems) or "pairs: every .ipynb equals its .md and holds no outputs")
+        print("\n".join(problems))
     return int(bool(problems))
 
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -45,6 +46,7 @@ from companion.architecture import ResNetSpec
 
 __all__ = [
     "DomainWarning",
+    "LayerRates",
     "LogGaussian",
     "active_fraction_covariance",
     "aligned_sign_moment",
@@ -56,18 +58,23 @@ __all__ = [
     "hypoactivation",
     "imbalance_covariance",
     "lag_sum",
+    "layer_rates",
     "log_norm_law",
     "log_second_moment",
     "mean_cosines",
     "one_layer_variance",
     "output_log_density",
     "stationary_hypoactivation",
+    "tangent_alignment",
 ]
 
 Array = NDArray[np.float64]
 
 #: ``d lambda^2 / n`` above which the first-order law of vanilla gradients is known to fail.
 GRADIENT_DOMAIN = 0.05
+
+
+_ZETA_MINUS_HALF = -0.20788622497735457  # Riemann zeta: the correction of a square-root edge
 
 
 class DomainWarning(UserWarning):
@@ -146,6 +153,39 @@ def one_layer_variance(spec: ResNetSpec) -> float:
     return 5 * lam**4 + 4 * alpha**2 * lam**2
 
 
+class LayerRates(NamedTuple):
+    r"""What one block adds, times :math:`n`, deep inside a network.
+
+    ``own`` is :math:`v`; ``mean`` and ``variance`` are those of :math:`\ln\|h\|^2`, ``second``
+    that of :math:`\ln E\|h\|^2`, all relative to the deterministic growth.
+    """
+
+    own: float
+    mean: float
+    variance: float
+    second: float
+
+
+def layer_rates(spec: ResNetSpec) -> LayerRates:
+    r"""Rates at which moments grow per block, times :math:`n`, as :math:`L\to\infty`.
+
+    Vanilla networks add to the balanced :math:`(-v/2, v, 0)` the sums over all lags of
+    :math:`-2\lambda^4 rM(r)`, :math:`2\lambda^4C(r)` and :math:`\lambda^4S(r)`.
+    """
+    alpha, lam, _ = coefficients(spec)
+    own = one_layer_variance(spec)
+    if spec.balanced or lam == 0:
+        return LayerRates(own, -own / 2, own, 0.0)
+    r = alpha ** _lags(alpha, None)
+    weight = lam**4
+    return LayerRates(
+        own,
+        -own / 2 - 2 * weight * float(np.sum(r * abs_moment(r))),
+        own + 2 * weight * float(np.sum(square_moment(r))),
+        weight * float(np.sum(square_sign_moment(r))),
+    )
+
+
 def log_norm_law(spec: ResNetSpec, *, input_layer: str = "leading") -> LogGaussian:
     r"""Law of :math:`\ln(\|h_L\|^2/n)` with depth and width large and ``L/n`` fixed.
 
@@ -217,9 +257,14 @@ def stationary_hypoactivation(spec: ResNetSpec) -> tuple[float, float]:
     alpha, lam, _ = coefficients(spec)
     if spec.balanced or lam == 0:
         return 0.0, 0.0
-    r = alpha ** _lags(alpha, None)
-    imbalance = -2 * lam**2 * float(np.sum(r * abs_moment(r)))
-    return imbalance, -(lam**2) / np.pi * float(np.sum(r * sine_of(r)))
+    step = -np.log1p(-(lam**2)) / 2 if lam < 1 else np.inf  # ln(1 / alpha), without cancellation
+    if step < 1e-4:  # too many lags to sum: Euler-Maclaurin, error below 1e-10
+        total = 3 / (4 * step) - 1 / 2 + step / 6
+        active_total = np.pi / (4 * step) + _ZETA_MINUS_HALF * np.sqrt(2 * step)
+    else:
+        r = alpha ** _lags(alpha, None)
+        total, active_total = np.sum(r * abs_moment(r)), np.sum(r * sine_of(r))
+    return float(-2 * lam**2 * total), float(-(lam**2) / np.pi * active_total)
 
 
 def imbalance_covariance(spec: ResNetSpec, lags: ArrayLike) -> Array:
@@ -273,6 +318,27 @@ def aligned_sign_moment(r: Array) -> Array:
     return np.asarray(sign_moment(r)) * (1 + 2 * np.asarray(r) ** 2)
 
 
+def tangent_alignment(spec: ResNetSpec) -> float:
+    r"""Mean squared cosine between :math:`h_L` and :math:`Jt`, first order in ``L / n``.
+
+    For an isotropic tangent :math:`t` at a vanilla network,
+    :math:`\frac1n\{1+L(2\alpha^2\lambda^2+2\lambda^4)+2\lambda^4\Sigma_L[rM(r)]\}`
+    (``eq-lg-alignment``); nothing restores the angle, so it grows to order one at ``L = n`` and
+    the first order ends.
+
+    Raises
+    ------
+    ValueError
+        For a balanced network, for which no such formula was derived.
+    """
+    alpha, lam, _ = coefficients(spec)
+    if spec.balanced:
+        raise ValueError("balanced must be False: the alignment was derived for vanilla networks.")
+    own = spec.depth * (2 * (alpha * lam) ** 2 + 2 * lam**4)
+    pairs = 2 * lam**4 * lag_sum(lambda r: r * abs_moment(r), alpha, spec.depth)
+    return (1 + own + pairs) / spec.width
+
+
 def backward_reuse_shift(spec: ResNetSpec) -> float:
     r"""What reusing :math:`W` in the backward pass adds to :math:`E\ln\|J^\top w\|^2`.
 
@@ -299,7 +365,7 @@ def fully_connected_law(spec: ResNetSpec, *, input_layer: str = "exact") -> LogG
     from scipy.special import digamma, polygamma
 
     psi = digamma(b / 2)
-    layer_mean = float(np.sum(p * psi)) + np.log(4 / spec.width)
+    layer_mean = float(np.sum(p * psi) + np.log(4 / spec.width))
     layer_variance = float(np.sum(p * polygamma(1, b / 2)) + np.sum(p * psi**2))
     layer_variance -= float(np.sum(p * psi)) ** 2
     mean, variance = _input_layer(spec.width, input_layer)
@@ -333,19 +399,18 @@ def fully_connected_density(
     b, p = _active_units(spec.width)
     span = 28 * law.std
     t = 2 * np.pi * np.fft.fftfreq(points, d=1.0) * points / span
-    log_phi = np.empty(points, dtype=np.complex128)
-    half = slice(0, points // 2 + 1)
-    ratio = np.exp(loggamma(b / 2 + 1j * t[half, None]) - loggamma(b / 2))
-    with np.errstate(divide="ignore"):
-        log_phi[half] = spec.depth * (np.log(ratio @ p) + 1j * t[half] * np.log(4 / spec.width))
+    t = t[: points // 2 + 1]
+    ratio = np.exp(loggamma(b / 2 + 1j * t[:, None]) - loggamma(b / 2)) @ p
+    # The power is taken before any logarithm: far out the function underflows to 0.
+    phi = (ratio * np.exp(1j * t * np.log(4 / spec.width))) ** spec.depth
     if input_layer:
         a = spec.width / 2
-        log_phi[half] += loggamma(a + 1j * t[half]) - loggamma(a) - 1j * t[half] * np.log(a)
+        phi *= np.exp(loggamma(a + 1j * t) - loggamma(a) - 1j * t * np.log(a))
     _, _, growth = _fully_connected(spec)
     shift = growth + np.log(spec.input_variance) - (law.mean - span / 2)
-    phi = np.exp(log_phi[half] + 1j * t[half] * shift)
+    phi *= np.exp(1j * t * shift)
     density = np.fft.irfft(np.conj(phi), points)[:points] * points / span
-    x = law.mean - span / 2 + span / points * np.arange(points)
+    x = law.mean - span / 2 + span / points * np.arange(points, dtype=np.float64)
     return x, density
 
 
@@ -362,20 +427,30 @@ def output_log_density(spec: ResNetSpec, x: ArrayLike, *, law: LogGaussian | Non
     law : LogGaussian, optional
         Law of ``G``; default `log_norm_law`. A law of variance 0 gives the infinite-width limit.
     """
+    from scipy.special import polygamma
     from scipy.stats import chi2
 
     g = log_norm_law(spec) if law is None else law
-    points = np.asarray(x, dtype=np.float64)
-    scale = spec.readout_variance
-    if g.variance == 0:
-        t = points - g.mean - np.log(scale)
-        return np.asarray(np.exp(t) * chi2.pdf(np.exp(t), spec.outputs))
-    # Integrate over the chi-square factor in the variable u = ln chi^2, by the trapezoidal rule,
-    # which converges exponentially for such smooth, decaying integrands.
-    low, high = np.log(chi2.ppf([1e-15, 1 - 1e-15], spec.outputs))
-    u = np.linspace(low, high, 2001)
-    weight = np.exp(u) * chi2.pdf(np.exp(u), spec.outputs) * (u[1] - u[0])
-    return np.asarray(g.pdf(points[..., None] - u - np.log(scale)) @ weight)
+    t = np.asarray(x, dtype=np.float64)[..., None] - g.mean - np.log(spec.readout_variance)
+    # The trapezoidal rule converges exponentially for such smooth, decaying integrands; it runs
+    # over the narrower of the two factors, on whose scale the other one is smooth.
+    if g.variance < polygamma(1, spec.outputs / 2):
+        z = np.linspace(-9, 9, 401)
+        weight = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0])
+        return np.asarray(_log_chi_square_pdf(t - g.std * z, spec.outputs) @ weight)
+    ends = np.log(chi2.ppf([1e-15, 1 - 1e-15], spec.outputs))
+    u = np.linspace(float(ends[0]), float(ends[1]), 2001)
+    weight = _log_chi_square_pdf(u, spec.outputs) * (u[1] - u[0])
+    return np.asarray(LogGaussian(0.0, g.variance).pdf(t - u) @ weight)
+
+
+def _log_chi_square_pdf(t: Array, freedom: int) -> Array:
+    r"""Density of :math:`\ln\chi^2` with ``freedom`` degrees at ``t``."""
+    from scipy.special import gammaln
+
+    half = freedom / 2
+    power = half * (t - np.log(2)) - np.exp(np.minimum(t, 700.0)) / 2 - gammaln(half)
+    return np.asarray(np.exp(power))
 
 
 def mean_cosines(spec: ResNetSpec, rho: float) -> Array:

@@ -61,6 +61,8 @@ class Estimate:
     sem: Array
     n: int
 
+    __array_ufunc__ = None  # ``array * estimate`` is an Estimate, not an array of them
+
     def __post_init__(self) -> None:
         value = np.asarray(self.value, dtype=np.float64)
         sem = np.asarray(self.sem, dtype=np.float64)

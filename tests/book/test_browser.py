@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.book, pytest.mark.browser]
 PAGES = page_names()
 PATIENCE_MS = 60_000  # other tests run beside this one
 LOCAL_SCHEMES = ("file:", "data:", "blob:", "about:")
+INTERACTIVE = ("plotly-graph-div", "interactive-figure")
 WITHOUT_CODE = """() => {
     const article = document.querySelector('article').cloneNode(true);
     article.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
@@ -29,6 +30,14 @@ WITHOUT_CODE = """() => {
 BROKEN_IMAGES = """() => [...document.querySelectorAll('article img')]
     .filter(image => !(image.complete && image.naturalWidth > 0)).map(image => image.src)"""
 ALL_ANSWERED = "() => [...document.querySelectorAll('article img')].every(i => i.complete)"
+# Move a menu or a slider to another of its values, as a reader would.
+MOVE_CONTROL = """control => {
+    const last = control.options ? control.options.length - 1 : Number(control.max);
+    const before = control.value;
+    control.value = String(Number(before) === last ? 0 : last);
+    control.dispatchEvent(new Event('input', {bubbles: true}));
+    return control.value !== before;
+}"""
 VISIBLE_SEARCH = """() => [...document.querySelectorAll(
     '.search-button-field, .search-button, form.bd-search')].filter(e => e.checkVisibility()).length
 """
@@ -112,7 +121,7 @@ def assert_figures_are_drawn(page: Page, source: str) -> None:
     page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")
     page.wait_for_function(ALL_ANSWERED)
     assert page.evaluate(BROKEN_IMAGES) == []
-    interactive = source.count('class="plotly-graph-div"')
+    interactive = sum(source.count(f'class="{kind}"') for kind in INTERACTIVE)
     if interactive:
         page.wait_for_selector(".js-plotly-plot .main-svg", state="attached")
     assert page.locator(".js-plotly-plot").count() == interactive
@@ -127,6 +136,21 @@ def test_page_is_whole(visit: Visit, html: Path, server: str, name: str, origin:
     assert_figures_are_drawn(page, source)
     assert visit.requests
     assert visit.left_the_machine(server) == []
+    assert visit.complaints == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_each_control_redraws_its_figure(visit: Visit, html: Path, name: str) -> None:
+    page = visit.open((html / f"{name}.html").as_uri())
+    controls = page.locator(".interactive-figure :is(select, input)")
+    source = (html / f"{name}.html").read_text(encoding="utf-8")
+    assert bool(controls.count()) == ('class="interactive-figure"' in source)
+    for index in range(controls.count()):
+        control = controls.nth(index)
+        figure = control.locator("xpath=ancestor::*[@class='interactive-figure']")
+        before = figure.locator(".main-svg").first.inner_html()
+        assert control.evaluate(MOVE_CONTROL)
+        assert figure.locator(".main-svg").first.inner_html() != before
     assert visit.complaints == []
 
 

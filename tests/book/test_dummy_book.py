@@ -161,10 +161,22 @@ def test_a_build_that_executes_is_refused(
     dummy: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The tool must notice when the outputs that nbmake made are not those in the book."""
+    pair(dummy)
     monkeypatch.setattr(chapters, "execute_missing", lambda root: 0)
     assert book.make(dummy) != 0
     assert "executed a chapter again" in capfd.readouterr().out
     assert not (dummy / book.STAMP).exists()
+
+
+def test_a_pair_out_of_step_stops_the_book(dummy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pair(dummy)
+    chapter = dummy / "notebooks" / "one.md"
+    chapter.write_text(CHAPTER.replace("answer())", "1 + answer())"))
+    assert book.make(dummy) != 0
+    said = capfd.readouterr().out
+    assert "one.ipynb: differs from one.md" in said
+    assert "make pairs" in said
+    assert "to execute" not in said
 
 
 @pytest.mark.parametrize(

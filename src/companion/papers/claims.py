@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from companion.montecarlo import AGREEMENT_SIGMAS, Estimate
 from companion.sweeps import PRESETS
 
-__all__ = ["Check", "Claim", "Finding", "at_most", "claims_table", "exceeds", "matches"]
+__all__ = ["Check", "Claim", "ClaimsReport", "Finding", "at_most", "exceeds", "matches", "report"]
 
 Sizes = Mapping[str, Any]
 
@@ -138,29 +138,57 @@ def at_most(quantity: str, value: float, bound: float) -> Check:
     return Check(quantity, f"{value:.4g}", f"< {bound:.4g}", "below the bound", bool(value < bound))
 
 
-def claims_table(
-    claims: Sequence[Claim], preset: str = "quick", device: str = "auto"
-) -> pd.DataFrame:
-    """Run claims and tabulate them: one row per check, verdict on the first row of each claim."""
+@dataclass(frozen=True)
+class ClaimsReport:
+    """Findings of several claims, shown as a table in a notebook.
+
+    ``frame`` has one row per check, with the columns ``id``, ``statement``, ``origin``,
+    ``quantity``, ``observed``, ``expected``, ``criterion``, ``passed``, ``inside`` (of the
+    condition), ``verdict`` and ``recorded``.
+    """
+
+    frame: pd.DataFrame
+
+    @property
+    def all_as_recorded(self) -> bool:
+        """Whether every verdict is the one on record."""
+        return bool((self.frame["verdict"] == self.frame["recorded"]).all())
+
+    def _repr_html_(self) -> str:
+        body = "".join(_claim_row(rows) for _, rows in self.frame.groupby("id", sort=True))
+        return (
+            '<div class="claims" style="overflow-x:auto"><table><thead><tr><th>id</th>'
+            "<th>claim and origin</th><th>observed</th><th>verdict</th></tr></thead>"
+            f"<tbody>{body}</tbody></table></div>"
+        )
+
+
+def report(claims: Sequence[Claim], preset: str = "quick", device: str = "auto") -> ClaimsReport:
+    """Test ``claims`` at the sizes of ``preset`` and tabulate what was found."""
     rows = []
     for claim in claims:
         finding = claim.run(preset, device)
-        inside = [(check, "") for check in finding.checks]
-        outside = [(check, " (outside: must fail)") for check in finding.outside]
-        for position, (check, mark) in enumerate(inside + outside):
-            first = position == 0
-            rows.append(
-                {
-                    "id": claim.id if first else "",
-                    "claim": claim.statement if first else "",
-                    "origin": claim.origin if first else "",
-                    "quantity": check.quantity + mark,
-                    "observed": check.observed,
-                    "expected": check.expected,
-                    "criterion": check.criterion,
-                    "passed": check.passed,
-                    "verdict": finding.verdict if first else "",
-                    "agrees": (finding.verdict == claim.recorded) if first else np.nan,
-                }
-            )
-    return pd.DataFrame(rows)
+        common = {"id": claim.id, "statement": claim.statement, "origin": claim.origin}
+        outcome = {"verdict": finding.verdict, "recorded": claim.recorded}
+        for inside, checks in ((True, finding.checks), (False, finding.outside)):
+            for check in checks:
+                rows.append({**common, **asdict(check), "inside": inside, **outcome})
+    return ClaimsReport(pd.DataFrame(rows))
+
+
+def _claim_row(rows: pd.DataFrame) -> str:
+    first = rows.iloc[0]
+    lines = []
+    for check in rows.itertuples():
+        mark = "✓" if check.passed else "✗"
+        where = "" if check.inside else " <em>(outside the condition: must fail)</em>"
+        lines.append(
+            f"<li>{mark} {escape(check.quantity)}: <b>{escape(check.observed)}</b>, expected "
+            f"{escape(check.expected)}{where}<br><small>{escape(check.criterion)}</small></li>"
+        )
+    note = "" if first.verdict == first.recorded else f" (recorded: {escape(first.recorded)})"
+    return (
+        f"<tr><td>{first.id}</td><td>{escape(first.statement)}<br><small>{escape(first.origin)}"
+        f'</small></td><td><ul style="padding-left:1em;margin:0">{"".join(lines)}</ul></td>'
+        f"<td>{escape(first.verdict)}{note}</td></tr>"
+    )

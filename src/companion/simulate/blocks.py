@@ -33,6 +33,9 @@ BLOCK_ELEMENTS: Final = {"cpu": 2**16, "cuda": 2**22}
 #: Stream elements in one block summed over the layers, where a backward pass keeps them all.
 TAPE_ELEMENTS: Final = {"cpu": 2**26, "cuda": 2**30}
 
+#: Words of the Mersenne twister, 64 bits each, and their place in a CPU generator's state.
+_TWISTER_WORDS, _TWISTER_OFFSET = 624, 24
+
 _DTYPES: Final = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -97,7 +100,8 @@ def block_size(elements: int, device: torch.device | str = "cpu", *, layers: int
     """
     kind = torch.device(device).type
     kept = TAPE_ELEMENTS[kind] // layers if layers > 1 else BLOCK_ELEMENTS[kind]
-    return max(1, min(BLOCK_ELEMENTS[kind], kept) // elements)
+    # At least two networks: a sum over one lone row is cut differently by several threads.
+    return max(2, min(BLOCK_ELEMENTS[kind], kept) // elements)
 
 
 @dataclass(frozen=True)
@@ -184,5 +188,13 @@ def batches(
 def _generator(root: np.random.SeedSequence, index: int, device: torch.device) -> torch.Generator:
     key = (*root.spawn_key, index)
     child = np.random.SeedSequence(root.entropy, spawn_key=key)
-    state = int(child.generate_state(1, np.uint64)[0]) >> 1  # torch takes 63 bits everywhere
-    return torch.Generator(device=device).manual_seed(state)
+    seed = int(child.generate_state(1, np.uint64)[0]) >> 1  # torch takes 63 bits everywhere
+    generator = torch.Generator(device=device).manual_seed(seed)
+    if device.type == "cpu":  # its Mersenne twister reads 32 bits of a seed: blocks would collide
+        state = generator.get_state()
+        words = child.generate_state(_TWISTER_WORDS).astype(np.uint64)
+        state[_TWISTER_OFFSET : _TWISTER_OFFSET + words.nbytes] = torch.from_numpy(
+            words.view(np.uint8)
+        )
+        generator.set_state(state)
+    return generator

@@ -53,7 +53,14 @@ class Run:
                 f"weight_law must be independent and Gaussian to be simulated without matrices, "
                 f"got {law!r}; use companion.simulate.dense."
             )
-        self.spec, self.rows = spec, input_rows(spec, inputs)
+        self.spec = spec
+        rows = input_rows(spec, inputs) * np.sqrt(spec.input_weight_variance / spec.inputs)
+        exponents = np.zeros(rows.shape[0], dtype=np.int32)
+        if spec.homogeneous and not spec.input_bias_variance:  # else the size of inputs matters
+            exponents = np.frexp(np.abs(rows).max(1))[1]
+        #: Inputs times the scale of the input map, divided by powers of two; logs of their squares.
+        self.rows = np.ldexp(rows, -exponents[:, None])
+        self.log_rows = exponents * (2 * math.log(2))
         self.k = self.rows.shape[0]
         self.device, self.dtype = resolve_device(device), resolve_dtype(dtype)
         self.phi, self.slope = branch_functions(spec.activation)
@@ -135,11 +142,11 @@ class Chain:
         self.streams: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.h = self._embed()
         self.log_scale = torch.zeros(self.h.shape[:-1], device=run.device, dtype=torch.float64)
+        self.log_scale[..., : self.k] += torch.as_tensor(run.log_rows, device=run.device)
 
     def _embed(self) -> torch.Tensor:
         spec, run = self.run.spec, self.run
-        scale = np.sqrt(spec.input_weight_variance / spec.inputs)
-        x = torch.as_tensor(run.rows * scale, device=run.device, dtype=run.dtype)
+        x = torch.as_tensor(run.rows, device=run.device, dtype=run.dtype)
         x = x.expand(self.b, len(self.signs), self.k, spec.inputs)
         h = ConditionedGaussian(self.noise, self.signs).apply(x, spec.width)
         if spec.input_bias_variance:
@@ -195,18 +202,16 @@ class Chain:
             self.streams.append((self.h, self.log_scale.clone()))
 
     def readout(self) -> torch.Tensor:
-        """``ln |y|^2`` of the readout, short of the deterministic growth of a linear one."""
+        """``ln |y|^2`` of the readout, short of the deterministic growth."""
         spec = self.run.spec
-        linear = spec.readout == "linear"
-        features = self.h if linear else self.run.phi(self.h)
-        log_scale = self.log_scale if linear else torch.zeros_like(self.log_scale)
+        features = self.h if spec.readout == "linear" else self.run.phi(self.h)
         y = ConditionedGaussian(self.noise, self.signs).apply(features, spec.outputs)
         y = y * (spec.readout_variance / spec.width) ** 0.5
         if spec.readout_bias_variance:
             bias = self.noise.normal(self.b, 1, 1, spec.outputs) * self.signs
-            shift = torch.exp(-(log_scale + float(self.run.growth[-1])) / 2)[..., None]
+            shift = torch.exp(-(self.log_scale + float(self.run.growth[-1])) / 2)[..., None]
             y = y + (shift * spec.readout_bias_variance**0.5).to(y.dtype) * bias
-        return log_mean_square(y, log_scale) + float(np.log(spec.outputs))
+        return log_mean_square(y, self.log_scale) + float(np.log(spec.outputs))
 
 
 @dataclass
@@ -257,7 +262,8 @@ class Backward:
         run, spec = self.chain.run, self.chain.run.spec
         factor = run.scales[layer] ** 2 * spec.weight_variance / spec.width
         gradient = log_mean_square(self.g, self.log_scale) - self.top
-        return self.chain.tape[layer].log_features + gradient + float(np.log(factor))
+        log_factor = math.log(factor) if factor > 0 else -math.inf
+        return self.chain.tape[layer].log_features + gradient + log_factor
 
     def _observe(self, layer: int) -> None:
         self.log.gradient(self.g, self.log_scale, self.top)
@@ -265,7 +271,7 @@ class Backward:
             h, h_scale = self.chain.streams[layer]
             product = (self.g.to(torch.float64) * h.to(torch.float64)).mean(-1)
             logs = self.log_scale + h_scale - self.top - self.log_norm
-            self.log.add("pairing", product * torch.exp(logs / 2))
+            self.log.add("pairing", torch.where(product != 0, product * torch.exp(logs / 2), 0.0))
 
 
 def rescale_(h: torch.Tensor) -> torch.Tensor:

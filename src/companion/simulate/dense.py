@@ -186,7 +186,7 @@ def backward(
         zero = torch.zeros(streams[0].shape[:-1], dtype=torch.float64, device=streams[0].device)
         for index in range(spec.depth):
             log.stream(streams[-1].detach(), zero)
-            streams.append(net.layer(streams[-1], index))
+            streams.append(net.layer(streams[-1], index, log))
         log.stream(streams[-1].detach(), zero)
         w = block.noise.normal(block.networks, 1, spec.width)
         gradients = torch.autograd.grad((streams[-1] * w).sum(), streams)

@@ -31,7 +31,7 @@ def branch_functions(activation: Activation) -> tuple[Function, Function]:
         slope = activation.slope
         return (
             lambda u: torch.where(u > 0, u, slope * u),
-            lambda u: torch.where(u > 0, 1.0, slope).to(u.dtype),
+            lambda u: torch.where(u > 0, torch.ones_like(u), slope),
         )
     if isinstance(activation, Erf):
         gain = activation.steepness

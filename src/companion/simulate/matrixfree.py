@@ -116,8 +116,8 @@ def tangent(
 
     The features :math:`\phi(u)` and the tangents :math:`\phi'(u)\,t` are columns of the same
     product with :math:`W`. ``record`` may hold ``log_norm`` and ``alignment``, the cosine between
-    the first stream and its tangent at every layer. Other parameters as in `forward`; the result
-    carries ``log_tangent``.
+    every stream and its tangent, both at ``l = 0..L`` with shape (..., L+1, k). Other parameters as
+    in `forward`; the result carries ``log_tangent``.
     """
     run = Run(spec, inputs, device, dtype)
     names = tuple(record)

@@ -96,7 +96,7 @@ class Recorder:
 
     def add(self, name: str, value: torch.Tensor) -> None:
         """Append the value of one layer."""
-        self._rows.setdefault(name, []).append(value.to(torch.float64))
+        self._rows.setdefault(name, []).append(value.detach().to(torch.float64))
 
     def stream(self, h: torch.Tensor, log_scale: torch.Tensor) -> None:
         """Record what concerns the stream itself; ``h`` has shape (..., k, n)."""

@@ -15,7 +15,7 @@ import pandas as pd
 
 from companion import loggaussian
 from companion.architecture import ResNetSpec
-from companion.montecarlo import Estimate
+from companion.montecarlo import Estimate, Moments
 from companion.simulate import matrixfree
 from companion.sweeps import Experiment
 
@@ -62,6 +62,24 @@ def histogram(params: Params, seed: Seed, device: str) -> pd.DataFrame:
             "count": counts,
         }
     )
+
+
+def explorer(params: Params, seed: Seed, device: str) -> pd.DataFrame:
+    r"""Histograms of :math:`\ln(\|h_l\|^2/n)` at a few layers of one deep run."""
+    spec = network(params)
+    run = matrixfree.forward(
+        spec, params["networks"], seed=seed, record=("log_norm",), device=device
+    )
+    frames = []
+    for layer in params["layers"]:
+        law = loggaussian.log_norm_law(spec.replace(depth=layer))
+        edges = law.mean + law.std * np.linspace(-4.2, 4.2, 43)
+        sample = run.layers["log_norm"][:, layer, 0]
+        counts, _ = np.histogram(sample, edges)
+        density = counts / sample.size / np.diff(edges)
+        centres = (edges[1:] + edges[:-1]) / 2
+        frames.append(pd.DataFrame({"layer": layer, "x": centres, "density": density}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def norms(params: Params, seed: Seed, device: str) -> pd.DataFrame:
@@ -204,6 +222,43 @@ def gradients(params: Params, seed: Seed, device: str) -> pd.DataFrame:
     )
 
 
+def next_order(params: Params, seed: Seed, device: str) -> pd.DataFrame:
+    r"""What the leading order leaves out at ``L = n``, multiplied by :math:`n^2/L=n`."""
+    spec = network({**params, "depth": params["width"]})
+    run = matrixfree.forward(spec, params["networks"], seed=seed, device=device)
+    law = loggaussian.log_norm_law(spec)
+    moments = Moments.of(run.log_norm[:, 0])
+    mean = (moments.mean - law.mean) * float(spec.width)
+    variance = (moments.variance - law.variance) * float(spec.width)
+    return pd.DataFrame(
+        {
+            "mean": [float(mean.value)],
+            "mean_sem": [float(mean.sem)],
+            "variance": [float(variance.value)],
+            "variance_sem": [float(variance.sem)],
+        }
+    )
+
+
+def alignment(params: Params, seed: Seed, device: str) -> pd.DataFrame:
+    r"""Mean squared cosine between the stream and an isotropic tangent, and :math:`\ln\|Jt\|^2`."""
+    spec = network(params)
+    run = matrixfree.tangent(
+        spec, params["networks"], seed=seed, record=("alignment",), device=device
+    )
+    layers = np.unique(np.geomspace(1, spec.depth, 12).astype(int))
+    square = Estimate.mean(run.layers["alignment"][:, layers, 0] ** 2)
+    theory = [loggaussian.tangent_alignment(spec.replace(depth=int(layer))) for layer in layers]
+    return pd.DataFrame(
+        {
+            "layer": layers,
+            "alignment": square.value,
+            "alignment_sem": square.sem,
+            "alignment_theory": theory,
+        }
+    )
+
+
 def _gradient_law(spec: ResNetSpec) -> loggaussian.LogGaussian:
     """First-order law, also outside its domain: the figure is there to show where it ends."""
     with warnings.catch_warnings():
@@ -212,7 +267,7 @@ def _gradient_law(spec: ResNetSpec) -> loggaussian.LogGaussian:
 
 
 def _grid(*sizes: Mapping[str, Any], **common: Any) -> list[dict[str, Any]]:
-    return [{"kind": "vanilla", **size, **common} for size in sizes]
+    return [{"kind": "vanilla", **common, **size} for size in sizes]
 
 
 def _pairs(*widths: int) -> list[dict[str, Any]]:
@@ -222,7 +277,6 @@ def _pairs(*widths: int) -> list[dict[str, Any]]:
     return [*cells, control, {"width": widths[0], "antithetic": False}]
 
 
-_NORM_KINDS = [{"kind": kind} for kind in KINDS]
 _LAGS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 EXPERIMENTS = (
@@ -242,12 +296,15 @@ EXPERIMENTS = (
         "Mean and variance of the log norm against depth / width, three kinds of network",
         norms,
         {
-            "quick": _grid(*_NORM_KINDS, depth=100, width=50, networks=10000),
-            "full": [
-                {"kind": kind, "depth": 2 * width, "width": width, "networks": 20000}
+            preset: [
+                {"kind": kind, "depth": 2 * width, "width": width, "networks": networks}
                 for kind in KINDS
-                for width in (50, 100, 200)
-            ],
+                for width in widths
+            ]
+            for preset, widths, networks in (
+                ("quick", (50, 100), 10000),
+                ("full", (50, 100, 200), 20000),
+            )
         },
     ),
     Experiment(
@@ -308,6 +365,48 @@ EXPERIMENTS = (
             "full": _grid(
                 {"kind": "vanilla"}, {"kind": "balanced"}, width=100, depth=100, networks=20000
             ),
+        },
+    ),
+    Experiment(
+        "lg-next-order",
+        "What the leading-order law leaves out, at depth equal to width",
+        next_order,
+        {
+            "quick": _grid({"width": 25}, {"width": 50}, {"width": 100}, networks=40000)
+            + _grid({"width": 25}, {"width": 50}, {"width": 100}, networks=40000, kind="balanced"),
+            "full": _grid({"width": 50}, {"width": 100}, {"width": 200}, networks=400000)
+            + _grid(
+                {"width": 50}, {"width": 100}, {"width": 200}, networks=400000, kind="balanced"
+            ),
+        },
+    ),
+    Experiment(
+        "lg-alignment",
+        "Alignment of a tangent vector with the stream",
+        alignment,
+        {
+            "quick": _grid({"width": 100}, {"width": 200}, depth=200, networks=1000),
+            "full": _grid({"width": 100}, {"width": 200}, depth=300, networks=8000),
+        },
+    ),
+    Experiment(
+        "lg-explorer",
+        "Histograms of the log norm for the interactive figure",
+        explorer,
+        {
+            preset: [
+                {
+                    "kind": kind,
+                    "alpha2": alpha2,
+                    "width": 100,
+                    "depth": 200,
+                    "networks": networks,
+                    "layers": (1, 2, 5, 10, 20, 50, 100, 200),
+                }
+                for kind in ("vanilla", "balanced")
+                for alpha2 in (0.25, 0.5, 0.75, 0.9)
+            ]
+            for preset, networks in (("quick", 4000), ("full", 40000))
         },
     ),
 )

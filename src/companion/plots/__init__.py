@@ -1,0 +1,17 @@
+"""Figures of the book: functions that take data and an Axes and return the Axes.
+
+One style and one colour-blind-safe palette (`style`), one kind of interactive figure
+(`interactive`), and one module of figures per chapter. Importing this package needs the
+``plots`` extra.
+"""
+
+from companion._optional import require
+
+require("seaborn", extra="plots", purpose="draw figures")
+require("plotly", extra="plots", purpose="draw figures")
+
+from companion.plots import log_gaussian  # noqa: E402
+from companion.plots.interactive import Control, Interactive  # noqa: E402
+from companion.plots.style import PALETTE, panel_labels, use_style  # noqa: E402
+
+__all__ = ["PALETTE", "Control", "Interactive", "log_gaussian", "panel_labels", "use_style"]

@@ -1,0 +1,87 @@
+"""The book's look: palette, fonts, error bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+__all__ = ["ERROR_SIGMAS", "MARKERS", "PALETTE", "errorbars", "panel_labels", "use_style"]
+
+#: Okabe and Ito's colours, distinguishable with every common colour vision; one role each.
+PALETTE = {
+    "vanilla": "#0072B2",
+    "balanced": "#D55E00",
+    "fully connected": "#009E73",
+    "infinite width": "#CC79A7",
+    "second": "#E69F00",
+    "third": "#56B4E9",
+    "theory": "#222222",
+    "muted": "#8A8A8A",
+}
+
+#: A marker beside the colour, so that no figure depends on colour alone.
+MARKERS = {"vanilla": "o", "balanced": "s", "fully connected": "^"}
+
+#: Half-length of every error bar, in standard errors.
+ERROR_SIGMAS = 2
+
+
+def use_style() -> None:
+    """Set the book's style for all figures that follow."""
+    sns.set_theme(context="notebook", style="ticks", palette=list(PALETTE.values()))
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7.2, 4.2),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "savefig.facecolor": "white",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": "medium",
+            "legend.frameon": False,
+            "legend.fontsize": "small",
+            "legend.title_fontsize": "small",
+            "lines.linewidth": 1.8,
+            "lines.markersize": 5,
+            "errorbar.capsize": 2,
+            "mathtext.fontset": "cm",
+            "svg.hashsalt": "residual-scaling",
+        }
+    )
+
+
+def errorbars(
+    ax: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    sem: ArrayLike,
+    *,
+    role: str,
+    label: str | None = None,
+    fillstyle: Literal["full", "none"] = "full",
+) -> Axes:
+    """Simulated points with bars of `ERROR_SIGMAS` standard errors."""
+    ax.errorbar(
+        np.asarray(x),
+        np.asarray(y),
+        yerr=ERROR_SIGMAS * np.asarray(sem),
+        color=PALETTE[role],
+        marker=MARKERS.get(role, "o"),
+        linestyle="none",
+        fillstyle=fillstyle,
+        label=label,
+        zorder=3,
+    )
+    return ax
+
+
+def panel_labels(axes: Iterable[Axes]) -> None:
+    """Write (a), (b), ... at the upper left of each panel."""
+    for letter, ax in zip("abcdefgh", axes, strict=False):
+        ax.set_title(f"({letter})", loc="left", fontweight="bold")
