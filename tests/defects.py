@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -61,6 +62,17 @@ def squared_correlation(patch: pytest.MonkeyPatch) -> None:
 def no_interlayer_term(patch: pytest.MonkeyPatch) -> None:
     """Treat the layers as independent."""
     patch.setattr(loggaussian, "lag_sum", lambda function, alpha, depth: 0.0)
+
+
+def no_lags(patch: pytest.MonkeyPatch) -> None:
+    """Treat the layers as independent in the covariance of two inputs."""
+    patch.setattr(loggaussian, "_lags", lambda alpha, largest: np.zeros(0))
+
+
+def half_the_layers(patch: pytest.MonkeyPatch) -> None:
+    """Halve the variance of one block."""
+    true = loggaussian.one_layer_variance
+    patch.setattr(loggaussian, "one_layer_variance", lambda spec: true(spec) / 2)
 
 
 def no_input_layer(patch: pytest.MonkeyPatch) -> None:
@@ -143,7 +155,11 @@ def shared_signs(patch: pytest.MonkeyPatch) -> None:
 
 def unmirrored(patch: pytest.MonkeyPatch) -> None:
     """Forget to negate the noise of the second network of an antithetic pair."""
-    patch.setattr(conditioning.ConditionedGaussian, "_mirrored", lambda self, gamma, p: gamma)
+
+    def wrong(self, gamma, p):
+        return gamma.expand(-1, p, -1, -1).clone()
+
+    patch.setattr(conditioning.ConditionedGaussian, "_mirrored", wrong)
 
 
 def one_large_branch(patch: pytest.MonkeyPatch) -> None:
@@ -163,3 +179,49 @@ def activation_as_slope(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         chain, "branch_functions", lambda activation: (true(activation)[0], torch.ones_like)
     )
+
+
+def unflipped_gradient(patch: pytest.MonkeyPatch) -> None:
+    """Forget the signs of a balanced network in its backward pass."""
+    true = chain.LayerTape
+    patch.setattr(chain, "LayerTape", lambda *parts: true(*parts[:-1], None))
+
+
+def bias_per_input(patch: pytest.MonkeyPatch) -> None:
+    """Give every input biases of its own."""
+
+    def wrong(self, variance):
+        return self.noise.normal(self.b, 1, self.k, self.run.spec.width) * variance**0.5
+
+    patch.setattr(chain.Chain, "_bias", wrong)
+
+
+def unscaled_readout(patch: pytest.MonkeyPatch) -> None:
+    """Forget the scale of the stored state in the readout."""
+    true = chain.Chain.readout
+
+    def wrong(self):
+        scale, self.log_scale = self.log_scale, 0 * self.log_scale
+        y = true(self)
+        self.log_scale = scale
+        return y
+
+    patch.setattr(chain.Chain, "readout", wrong)
+
+
+def layer_gain_in_weight_gradient(patch: pytest.MonkeyPatch) -> None:
+    """Take the weight gradient of a block from the stream below it, not above."""
+    true = chain.Backward.walk
+
+    def wrong(self):
+        step, weight = self._step, self._weight_gradient
+        self._step = lambda layer: None
+
+        def late(layer):
+            step(layer)
+            return weight(layer)
+
+        self._weight_gradient = late
+        true(self)
+
+    patch.setattr(chain.Backward, "walk", wrong)

@@ -30,6 +30,11 @@ WITHOUT_CODE = """() => {
 BROKEN_IMAGES = """() => [...document.querySelectorAll('article img')]
     .filter(image => !(image.complete && image.naturalWidth > 0)).map(image => image.src)"""
 ALL_ANSWERED = "() => [...document.querySelectorAll('article img')].every(i => i.complete)"
+CUT_FORMULAS = """() => [...document.querySelectorAll('article div.math')]
+    .filter(box => [box, ...box.querySelectorAll('mjx-container, mjx-math')].some(
+        part => part.checkVisibility() && part.scrollWidth > part.clientWidth + 1
+            && getComputedStyle(part).overflowX === 'auto'))
+    .map(box => box.id || box.textContent.slice(0, 60))"""
 # Move a menu or a slider to another of its values, as a reader would.
 MOVE_CONTROL = """control => {
     const last = control.options ? control.options.length - 1 : Number(control.max);
@@ -152,6 +157,13 @@ def test_each_control_redraws_its_figure(visit: Visit, html: Path, name: str) ->
         assert control.evaluate(MOVE_CONTROL)
         assert figure.locator(".main-svg").first.inner_html() != before
     assert visit.complaints == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_displayed_formulas_fit_a_wide_page(visit: Visit, html: Path, name: str) -> None:
+    """On a phone a long formula scrolls; on a desk it should be broken into lines instead."""
+    page = visit.open((html / f"{name}.html").as_uri())
+    assert page.evaluate(CUT_FORMULAS) == []
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from companion import REPOSITORY_URL
 from tools.inputs import ROOT
 from tools.pairs import differences, orphans, sources, strip_outputs, write
 
@@ -44,6 +45,7 @@ def test_the_notebook_equals_its_source_and_holds_no_outputs(source: Path) -> No
 def test_the_first_cell_makes_it_run_in_colab(source: Path) -> None:
     bootstrap = first_code_cell(source).source
     assert "companion" in bootstrap
+    assert REPOSITORY_URL in bootstrap
     assert "--no-deps" in bootstrap  # torch and NumPy of Colab stay as they are
     assert bootstrap == first_code_cell(SOURCES[0]).source  # the same in every chapter
 

@@ -10,8 +10,16 @@ from companion._optional import require
 require("seaborn", extra="plots", purpose="draw figures")
 require("plotly", extra="plots", purpose="draw figures")
 
-from companion.plots import log_gaussian  # noqa: E402
+from companion.plots import log_gaussian, primer  # noqa: E402
 from companion.plots.interactive import Control, Interactive  # noqa: E402
 from companion.plots.style import PALETTE, panel_labels, use_style  # noqa: E402
 
-__all__ = ["PALETTE", "Control", "Interactive", "log_gaussian", "panel_labels", "use_style"]
+__all__ = [
+    "PALETTE",
+    "Control",
+    "Interactive",
+    "log_gaussian",
+    "panel_labels",
+    "primer",
+    "use_style",
+]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -15,6 +14,9 @@ from companion import loggaussian
 from companion.architecture import ResNetSpec
 from companion.plots.interactive import Control, Interactive
 from companion.plots.style import PALETTE, errorbars
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "alignment",

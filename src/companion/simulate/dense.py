@@ -144,7 +144,7 @@ def tangent(
     dtype: str | torch.dtype = "float32",
     batch: int = 1,
 ) -> Propagation:
-    """Forward run with one isotropic tangent vector per input, by forward-mode derivatives."""
+    """Forward run with one isotropic tangent vector per input, by automatic differentiation."""
     rows = input_rows(spec, inputs)
 
     def one(block: Block) -> Propagation:
@@ -154,7 +154,7 @@ def tangent(
         zero = torch.zeros(h.shape[:-1], device=h.device, dtype=torch.float64)
         start = log_mean_square(t, zero)
         for index in range(spec.depth):
-            h, t = torch.func.jvp(partial(net.layer, index=index), (h,), (t,))[:2]
+            h, t = _push_forward(partial(net.layer, index=index), h, t)
         moved = to_numpy(log_mean_square(t, zero) - start)
         return Propagation(to_numpy(log_mean_square(h, zero)), log_tangent=moved)
 
@@ -200,6 +200,20 @@ def backward(
         return Propagation(to_numpy(norm), log.collect())
 
     return _blocks(spec, one, networks, seed, device, dtype, batch)
+
+
+def _push_forward(
+    layer: Callable[[torch.Tensor], torch.Tensor], h: torch.Tensor, t: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``layer(h)`` and ``J t``: the transposed product ``J^T v`` is linear in ``v``, so ``J t`` is
+    the transpose of its derivative. (`torch.func.jvp` warns of deprecated parts of PyTorch.)
+    """
+    h = h.detach().requires_grad_()
+    out = layer(h)
+    v = torch.zeros_like(out, requires_grad=True)
+    (pulled,) = torch.autograd.grad(out, h, v, create_graph=True)
+    (moved,) = torch.autograd.grad(pulled, v, t)
+    return out.detach(), moved
 
 
 def _blocks(

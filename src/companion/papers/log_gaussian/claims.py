@@ -430,7 +430,8 @@ CLAIMS = (
             "quick": {"widths": (100,), "networks": 10000},
             "full": {"widths": (100, 200, 400), "networks": 10000},
         },
-        note="From n = 100 on: at n = 50 the distance itself is 0.027, too near the bound. 10 000 networks also in quick: at 2 000 the sampling noise of D alone reaches 0.03. "
+        note="From n = 100 on: at n = 50 the distance itself is 0.027, too near the bound. "
+        "10 000 networks also in quick: at 2 000 the sampling noise of D alone reaches 0.03. "
         "An exact KS acceptance is not claimed: the O(L/n²) terms of vanilla networks are visible "
         "at this size.",
     ),
