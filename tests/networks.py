@@ -6,6 +6,7 @@ import numpy as np
 
 from companion.activations import Erf, LeakyReLU
 from companion.architecture import ResNetSpec
+from companion.weights import WeightLaw
 
 
 def network(share: float, d: int, n: int, **kwargs: object) -> ResNetSpec:
@@ -59,3 +60,20 @@ def leaky(d: int, n: int) -> ResNetSpec:
         readout="activation",
         readout_variance=1.7,
     )
+
+
+class Frozen(WeightLaw):
+    """One matrix for all layers."""
+
+    kind = "frozen"
+    independent = False
+    gaussian = True
+
+    def covariance(self, lags: object) -> np.ndarray:
+        return np.ones_like(np.asarray(lags, dtype=float))
+
+    def sample(self, *args: object, **kwargs: object) -> np.ndarray:
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, object]:
+        return {"kind": self.kind}

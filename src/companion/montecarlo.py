@@ -16,6 +16,7 @@ How to read an `Estimate` is explained in the book (``sec-reading-estimates``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -163,10 +164,14 @@ class Estimate:
         return Estimate(self.value[index], self.sem[index], self.n)
 
     def __format__(self, spec: str) -> str:
+        """Value and error; without a format spec, both to two significant digits of the error."""
         if self.value.ndim:
             return f"Estimate of shape {self.value.shape}, n={self.n}"
-        spec = spec or ".4g"
-        return f"{float(self.value):{spec}} ± {float(self.sem):.2g}"
+        value, sem = float(self.value), float(self.sem)
+        if not spec:
+            digits = 1 - math.floor(math.log10(sem)) if sem > 0 else 6
+            spec = f".{min(max(digits, 0), 15)}f"
+        return f"{value:{spec}} ± {sem:{spec}}"
 
     def __str__(self) -> str:
         return format(self, "")

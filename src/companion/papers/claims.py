@@ -118,8 +118,8 @@ def matches(
     extra = f" + {allowance:.3g}" if allowance else ""
     return Check(
         quantity,
-        f"{estimate:.4g}",
-        f"{target:.4g}",
+        f"{estimate}",
+        _number(target),
         f"|difference| ≤ {k:g} s.e.{extra}, band < effect {abs(effect):.3g}",
         bool(estimate.agrees(target, k=k, allowance=allowance) and resolved),
     )
@@ -130,12 +130,12 @@ def exceeds(
 ) -> Check:
     """One-sided: the estimate lies above ``bound`` by more than ``k`` standard errors."""
     passed = bool(float(estimate.value) - k * float(estimate.sem) > bound)
-    return Check(quantity, f"{estimate:.4g}", f"> {bound:.4g}", f"by more than {k:g} s.e.", passed)
+    return Check(quantity, f"{estimate}", f"> {bound:g}", f"by more than {k:g} s.e.", passed)
 
 
 def at_most(quantity: str, value: float, bound: float) -> Check:
     """A plain number stays below ``bound``."""
-    return Check(quantity, f"{value:.4g}", f"< {bound:.4g}", "below the bound", bool(value < bound))
+    return Check(quantity, f"{value:.4g}", f"< {bound:g}", "below the bound", bool(value < bound))
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class ClaimsReport:
         body = "".join(_claim_row(rows) for _, rows in self.frame.groupby("id", sort=True))
         return (
             '<div class="claims" style="overflow-x:auto"><table><thead><tr><th>id</th>'
-            "<th>claim and origin</th><th>observed</th><th>verdict</th></tr></thead>"
+            "<th>claim, origin, evidence</th><th>verdict</th></tr></thead>"
             f"<tbody>{body}</tbody></table></div>"
         )
 
@@ -178,17 +178,31 @@ def report(claims: Sequence[Claim], preset: str = "quick", device: str = "auto")
 
 def _claim_row(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    lines = []
-    for check in rows.itertuples():
-        mark = "✓" if check.passed else "✗"
-        where = "" if check.inside else " <em>(outside the condition: must fail)</em>"
-        lines.append(
-            f"<li>{mark} {escape(check.quantity)}: <b>{escape(check.observed)}</b>, expected "
-            f"{escape(check.expected)}{where}<br><small>{escape(check.criterion)}</small></li>"
-        )
+    lines = "".join(_check_row(check) for check in rows.itertuples())
+    passed = f"{int(rows['passed'].sum())} of {len(rows)} checks passed"
     note = "" if first.verdict == first.recorded else f" (recorded: {escape(first.recorded)})"
+    left = 'style="text-align:left"'
     return (
-        f"<tr><td>{first.id}</td><td>{escape(first.statement)}<br><small>{escape(first.origin)}"
-        f'</small></td><td><ul style="padding-left:1em;margin:0">{"".join(lines)}</ul></td>'
-        f"<td>{escape(first.verdict)}{note}</td></tr>"
+        f'<tr><td style="white-space:nowrap">{first.id}</td><td {left}>{escape(first.statement)} '
+        f"<small>({escape(first.origin)})</small><details><summary>{passed}: "
+        f"{escape(first.quantity)} {escape(first.observed)}, expected {escape(first.expected)}"
+        f"</summary><table><thead><tr><th></th><th>quantity</th><th>observed</th><th>expected</th>"
+        f"<th>criterion</th></tr></thead><tbody>{lines}</tbody></table></details></td>"
+        f"<td {left}>{escape(first.verdict)}{note}</td></tr>"
     )
+
+
+def _check_row(check: Any) -> str:
+    where = "" if check.inside else " (outside the condition: must fail)"
+    cells = (
+        "✓" if check.passed else "✗",
+        escape(check.quantity) + where,
+        escape(check.observed),
+        escape(check.expected),
+        f"<small>{escape(check.criterion)}</small>",
+    )
+    return "<tr>" + "".join(f'<td style="text-align:left">{c}</td>' for c in cells) + "</tr>"
+
+
+def _number(value: float) -> str:
+    return f"{round(value, 12) + 0:.4g}"  # a rounding error of zero is zero

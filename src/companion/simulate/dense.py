@@ -205,9 +205,9 @@ def backward(
 def _push_forward(
     layer: Callable[[torch.Tensor], torch.Tensor], h: torch.Tensor, t: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """``layer(h)`` and ``J t``: the transposed product ``J^T v`` is linear in ``v``, so ``J t`` is
-    the transpose of its derivative. (`torch.func.jvp` warns of deprecated parts of PyTorch.)
-    """
+    """``layer(h)`` and ``J t``."""
+    # J^T v is linear in v, and J is the transpose of its derivative; torch.func.jvp would load
+    # deprecated parts of PyTorch, with a warning.
     h = h.detach().requires_grad_()
     out = layer(h)
     v = torch.zeros_like(out, requires_grad=True)

@@ -68,7 +68,7 @@ def vanilla_law(sizes: Sizes, seed: int, device: str) -> Finding:
     return Finding(
         (
             matches(
-                "mean of ln‖h_L‖²/n",
+                "mean of ln(‖h‖²/n)",
                 Estimate.mean(sample),
                 law.mean,
                 allowance=10 * order,
@@ -111,7 +111,7 @@ def infinite_width_fails(sizes: Sizes, seed: int, device: str) -> Finding:
         found = ks_against(np.exp(sample) * spec.width, chi2(spec.width).cdf)
         checks.append(
             Check(
-                f"KS distance of ‖h_L‖² to χ²_n, {kind}",
+                f"KS distance of ‖h‖² to χ² with n degrees, {kind}",
                 f"{found.statistic:.3f}",
                 "> 0.6",
                 "above the bound",
@@ -178,7 +178,7 @@ def interlayer_covariance(sizes: Sizes, seed: int, device: str) -> Finding:
         # Without correlation the covariance at positive lag would be zero.
         checks.append(
             matches(
-                f"n Cov(δ_l, δ_(l+{lag}))",
+                _covariance(lag),
                 lag_covariance(delta, lag) * spec.width,
                 target,
                 allowance=sizes["allowance"] * 3.0,
@@ -187,6 +187,11 @@ def interlayer_covariance(sizes: Sizes, seed: int, device: str) -> Finding:
             )
         )
     return Finding(tuple(checks))
+
+
+def _covariance(lag: int) -> str:
+    digits = str(lag).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+    return f"n Cov(δₗ, δₗ₊{digits})"
 
 
 def balanced_is_neutral(sizes: Sizes, seed: int, device: str) -> Finding:
@@ -199,7 +204,7 @@ def balanced_is_neutral(sizes: Sizes, seed: int, device: str) -> Finding:
     for lag in (1, 2, 4):
         effect = spec.width * float(loggaussian.imbalance_covariance(vanilla, lag))
         observed = lag_covariance(delta, lag) * spec.width
-        checks.append(matches(f"n Cov(δ_l, δ_(l+{lag}))", observed, 0.0, effect=effect))
+        checks.append(matches(_covariance(lag), observed, 0.0, effect=effect))
     mean, _ = _deep_pairs(spec.replace(depth=60), sizes["networks"], seed, device)
     effect = loggaussian.stationary_hypoactivation(vanilla)[0]
     return Finding((*checks, matches("n E δ, layers 30–59", mean, 0.0, effect=effect)))
@@ -222,7 +227,9 @@ def output_variance_inflation(sizes: Sizes, seed: int, device: str) -> Finding:
             target = loggaussian.log_second_moment(spec.replace(depth=depth))
             kind = "balanced" if spec.balanced else "vanilla"
             checks.append(
-                matches(f"ln E‖h_{depth}‖²/‖h_0‖², {kind}", logged, target, effect=effect / 2)
+                matches(
+                    f"ln E‖h‖²/E‖h₀‖² at layer {depth}, {kind}", logged, target, effect=effect / 2
+                )
             )
     return Finding(tuple(checks))
 
@@ -288,14 +295,14 @@ def _two_input_statistics(run: Any) -> dict[str, Array]:
     up, down = run.log_norm, run.layers["log_gradient"]
     middle = down.shape[1] // 2
     return {
-        "ln‖h_L‖²": up[:, 0],
-        "ln‖h_L‖² − ln‖h'_L‖²": up[:, 0] - up[:, 1],
+        "ln‖h‖² at the top": up[:, 0],
+        "its difference between two inputs": up[:, 0] - up[:, 1],
         "cosine of the streams": run.layers["cosine"][:, -1],
-        "ln‖g_0‖²/‖g_L‖²": down[:, 0, 0],
-        "ln‖g_0‖² − ln‖g'_0‖²": down[:, 0, 0] - down[:, 0, 1],
-        "ln‖g_(L/2)‖²/‖g_L‖²": down[:, middle, 0],
+        "ln‖g‖² at the input": down[:, 0, 0],
+        "its difference between two inputs, backward": down[:, 0, 0] - down[:, 0, 1],
+        "ln‖g‖² half way": down[:, middle, 0],
         "cosine of the gradients": run.layers["gradient_cosine"][:, 0],
-        "ln‖h_L‖² + ln‖g_0‖²": up[:, 0] + down[:, 0, 0],
+        "ln‖h‖² + ln‖g‖²": up[:, 0] + down[:, 0, 0],
     }
 
 
@@ -344,7 +351,7 @@ def _gradient_checks(
     size = f"L={depth}, n={width}"
     return (
         matches(
-            f"mean of ln‖g_0‖²/‖g_L‖², {size}",
+            f"mean of the log gradient norm, {size}",
             Estimate.mean(down),
             mean,
             effect=max(abs(mean - plain.mean), abs(mean)),
