@@ -14,6 +14,17 @@ def network(share: float, d: int, n: int, **kwargs: object) -> ResNetSpec:
     return ResNetSpec.log_gaussian(d, n, share**0.5, (1 - share) ** 0.5, **kwargs)
 
 
+def critical(depth: int, width: int) -> ResNetSpec:
+    """Skip 1, gain 1/2 and scale L^(-1/2): the network of the large-depth limit."""
+    scale = (2 * depth) ** -0.5
+    return ResNetSpec.log_gaussian(depth, width, 1.0, scale)
+
+
+def one_to_third(d: int, n: int) -> ResNetSpec:
+    """Skip 1 and scale .3."""
+    return ResNetSpec.log_gaussian(d, n, 1.0, 0.3)
+
+
 def two_rows(rho: float, inputs: int = 10) -> np.ndarray:
     """Two inputs of squared norm ``inputs`` and cosine ``rho``."""
     rows = np.zeros((2, inputs))

@@ -13,7 +13,9 @@ from companion.simulate.blocks import Noise, batches, block_size, resolve_device
 CPU = torch.device("cpu")
 
 
-def noise(indices: range, size: int = 4, seed: int = 3, dtype: torch.dtype = torch.float64) -> Noise:
+def noise(
+    indices: range, size: int = 4, seed: int = 3, dtype: torch.dtype = torch.float64
+) -> Noise:
     return Noise(np.random.SeedSequence(seed), indices, size, CPU, dtype)
 
 

@@ -39,7 +39,9 @@ def test_orthonormalize_is_the_qr_factorisation(k, n, dtype):
     exact_q, exact_r = np.linalg.qr(np.swapaxes(x.double().numpy(), -1, -2))
     signs = np.sign(np.diagonal(exact_r, axis1=-2, axis2=-1))
     error = 1e3 * EPS[dtype]
-    np.testing.assert_allclose(q.numpy(), np.swapaxes(exact_q, -1, -2) * signs[..., None], atol=error)
+    np.testing.assert_allclose(
+        q.numpy(), np.swapaxes(exact_q, -1, -2) * signs[..., None], atol=error
+    )
     np.testing.assert_allclose(r.numpy(), exact_r * signs[..., None], atol=error * n)
 
 
@@ -65,9 +67,7 @@ def test_dependent_rows_are_dropped(dtype, factor):
     q, r = orthonormalize(x)
     assert torch.equal(q[..., 1, :], torch.zeros_like(q[..., 1, :]))
     assert not r[..., 1, 1].any()
-    assert torch.allclose(
-        r[..., 0, 1], factor * r[..., 0, 0], rtol=20 * EPS[dtype], atol=0
-    )
+    assert torch.allclose(r[..., 0, 1], factor * r[..., 0, 0], rtol=20 * EPS[dtype], atol=0)
     assert bool((r[..., 2, 2] > 0).all())
 
 

@@ -119,7 +119,7 @@ def test_records_have_the_shapes_of_the_matrix_free_ones(mode):
 
 
 def test_weight_gradients_are_not_recorded():
-    with pytest.raises(ValueError, match="record must be drawn from .*got 'log_weight_gradient'"):
+    with pytest.raises(ValueError, match=r"record must be drawn from .*got 'log_weight_gradient'"):
         dense.backward(network(0.5, 3, 5), 2, seed=1, record=("log_weight_gradient",))
 
 

@@ -138,6 +138,8 @@ def _control_html(figure: str, control: Control) -> str:
 
 def _plain(value: Any) -> Any:
     """JSON types only, numbers with four significant digits: ink has no more."""
+    if isinstance(value, dict) and "bdata" in value:  # plotly packs arrays as base64 doubles
+        return _plain(np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"]))
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items() if k != "template"}
     if isinstance(value, (list, tuple)):

@@ -1,0 +1,84 @@
+"""The benchmark protocol, the stored record, and guards at half of the targets."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks import matrixfree
+from benchmarks.protocol import RECORD, Ratio, compare, write_record
+
+
+def work(steps: int):
+    def run() -> None:
+        total = 0
+        for i in range(steps):
+            total += i
+
+    return run
+
+
+def test_ratios_are_of_time_per_unit_of_work():
+    found = compare("x", "x", (work(60000), 3.0), (work(20000), 1.0), bound=1, at_least=True)
+    assert found.median == pytest.approx(1.0, rel=0.3)
+    assert found.low <= found.median <= found.high
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "at_least", "met"),
+    [
+        (81, 90, True, True),
+        (79, 90, True, False),
+        (1.1, 1.3, False, True),
+        (1.1, 1.4, False, False),
+    ],
+)
+def test_a_target_is_met_by_the_unfavourable_quantile(low, high, at_least, met):
+    bound = 80 if at_least else 1.35
+    assert Ratio("x", "x", low, low, high, bound, at_least, 7, "").met is met
+
+
+def test_the_record_is_written_whole(tmp_path):
+    ratio = Ratio("x", "x", 2.0, 1.9, 2.1, 1.5, True, 7, "")
+    write_record([ratio], {"a": "b"}, tmp_path / "record.json")
+    stored = json.loads((tmp_path / "record.json").read_text())
+    assert stored["ratios"][0]["met"] is True
+    assert stored["facts"] == {"a": "b"}
+    assert {"processor", "torch", "threads", "date"} <= set(stored["machine"])
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_the_stored_record_meets_its_targets():
+    stored = json.loads(RECORD.read_text(encoding="utf-8"))
+    assert stored["ratios"]
+    missed = [row["what"] for row in stored["ratios"] if not row["met"]]
+    assert not missed
+
+
+@pytest.fixture
+def one_thread():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize(("width", "guard"), [(100, 40), (400, 125)])
+def test_matrix_free_stays_far_ahead_of_explicit_weights(width, guard):
+    slow, fast = matrixfree.explicit(100, width, 2), matrixfree.forward(100, width)
+    found = compare("x", "x", slow, fast, bound=guard, at_least=True, rounds=3)
+    assert found.median >= guard
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_matrix_free_stays_near_the_cost_of_its_normals():
+    forward, floor = matrixfree.forward(100, 100), matrixfree.floor(100, 100)
+    found = compare("x", "x", forward, floor, bound=2.7, at_least=False, rounds=3)
+    assert found.median <= 2.7
+    backward, floor = matrixfree.backward(100, 100), matrixfree.floor(100, 100, draws=2)
+    found = compare("x", "x", backward, floor, bound=5.2, at_least=False, rounds=3)
+    assert found.median <= 5.2
