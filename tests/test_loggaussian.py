@@ -512,9 +512,9 @@ def test_one_block_has_no_interlayer_term():
 def test_a_million_blocks_cost_nothing():
     spec = network(0.5, 10**6, 100)
     lg.log_norm_law(spec)  # imports
-    start = time.perf_counter()
+    start = time.process_time()
     law, second = lg.log_norm_law(spec), lg.log_second_moment(spec)
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
     deep = network(0.5, 2 * 10**6, 100)
     assert lg.log_norm_law(deep).variance == pytest.approx(2 * law.variance, rel=1e-5)
     assert lg.log_second_moment(deep) == pytest.approx(2 * second, rel=1e-5)

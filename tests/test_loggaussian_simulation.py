@@ -24,6 +24,32 @@ def simulate(spec: ResNetSpec, networks: int, seed: int = 20, **kwargs: object):
     return matrixfree.forward(spec, networks, seed=seed, device="cpu", **kwargs)
 
 
+def check_one_step():
+    """One block at any width: eq-lg-v is the variance of an exact decomposition."""
+    n, share, networks = 6, 0.5, 30000
+    layers = simulate(network(share, 1, n), networks, record=("log_norm", "delta")).layers
+    ratio = np.exp(np.diff(layers["log_norm"][:, :, 0], axis=1)[:, 0])
+    delta = layers["delta"][:, 0, 0]
+    rng = np.random.default_rng(21)
+    g = rng.standard_normal((networks, n))
+    noise = 2 * (share * (1 - share) * (1 + delta) / n) ** 0.5 * g[:, 0]
+    exact = share + noise + (1 - share) * (1 + delta) * (g**2).mean(1)
+    for one, other in (
+        (ratio, exact),
+        (ratio - delta, exact - delta),
+        (ratio + delta, exact + delta),
+    ):
+        assert not ks_between(one, other).rejects(0.01, tests=3)
+
+
+def test_one_step():
+    check_one_step()
+
+
+def test_one_step_rejects_a_large_branch():
+    defects.must_reject(defects.one_large_branch, check_one_step)
+
+
 # Measured next-order terms are about +40 d/n^2 (variance) and -5 d/n^2 (mean) at alpha^2 = 1/2, +52
 # and -8 at 1/4, +3 and 0 at 9/10; the allowances are half as large again.
 NORM_CASES = {

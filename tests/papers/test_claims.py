@@ -8,7 +8,6 @@ import pytest
 from companion.montecarlo import Estimate
 from companion.papers import PAPERS, all_claims, examine_claims
 from companion.papers.claims import Check, Claim, Finding, at_most, exceeds, matches, report
-
 from tests import defects
 
 YES = Check("q", "1", "1", "equal", True)

@@ -90,9 +90,17 @@ def test_colours_differ_for_every_common_vision():
     # Machado, Oliveira and Fernandes 2009, severity 1: protan and deutan.
     visions = (
         np.eye(3),
-        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
-        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
-    )  # fmt: skip
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ],
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ],
+    )
     for matrix in visions:
         seen = np.clip(linear @ np.array(matrix).T, 0, 1) ** (1 / 2.4)
         gaps = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(len(roles), 1)]

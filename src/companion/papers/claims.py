@@ -157,8 +157,8 @@ class ClaimsReport:
     def _repr_html_(self) -> str:
         body = "".join(_claim_row(rows) for _, rows in self.frame.groupby("id", sort=True))
         return (
-            '<div class="claims" style="overflow-x:auto"><table><thead><tr><th>id</th>'
-            "<th>claim, origin, evidence</th><th>verdict</th></tr></thead>"
+            '<div class="claims" style="overflow-x:auto"><table class="dataframe"><thead><tr>'
+            "<th>id</th><th>claim, origin, evidence</th><th>verdict</th></tr></thead>"
             f"<tbody>{body}</tbody></table></div>"
         )
 
@@ -181,9 +181,10 @@ def _claim_row(rows: pd.DataFrame) -> str:
     lines = "".join(_check_row(check) for check in rows.itertuples())
     passed = f"{int(rows['passed'].sum())} of {len(rows)} checks passed"
     note = "" if first.verdict == first.recorded else f" (recorded: {escape(first.recorded)})"
-    left = 'style="text-align:left"'
+    left = 'style="text-align:left;vertical-align:top"'
     return (
-        f'<tr><td style="white-space:nowrap">{first.id}</td><td {left}>{escape(first.statement)} '
+        f'<tr><td style="white-space:nowrap;vertical-align:top">{first.id}</td>'
+        f"<td {left}>{escape(first.statement)} "
         f"<small>({escape(first.origin)})</small><details><summary>{passed}: "
         f"{escape(first.quantity)} {escape(first.observed)}, expected {escape(first.expected)}"
         f"</summary><table><thead><tr><th></th><th>quantity</th><th>observed</th><th>expected</th>"

@@ -12,7 +12,7 @@ require("plotly", extra="plots", purpose="draw figures")
 
 from companion.plots import log_gaussian, primer  # noqa: E402
 from companion.plots.interactive import Control, Interactive  # noqa: E402
-from companion.plots.style import PALETTE, panel_labels, use_style  # noqa: E402
+from companion.plots.style import PALETTE, panel_labels, shared_legend, use_style  # noqa: E402
 
 __all__ = [
     "PALETTE",
@@ -21,5 +21,6 @@ __all__ = [
     "log_gaussian",
     "panel_labels",
     "primer",
+    "shared_legend",
     "use_style",
 ]

@@ -76,7 +76,6 @@ def norm_law(data: pd.DataFrame, quantity: str, ax: Axes | None = None) -> Axes:
                 fillstyle="full" if widest_of_all else "none",
             )
     ax.set(xlabel="depth / width", ylabel=_AXIS[quantity])
-    ax.legend(title="points: simulation, lines: theory")
     return ax
 
 
@@ -113,7 +112,7 @@ def hypoactivation(data: pd.DataFrame, quantity: str, ax: Axes | None = None) ->
             centre + band,
             color=PALETTE["muted"],
             alpha=0.2,
-            label="error bar without pairs",
+            label="error bar without mirror images",
         )
     ax.axhline(0, color=PALETTE["muted"], linewidth=0.8)
     ax.set(xlabel="layer $l$", ylabel=_AXIS[quantity])
@@ -206,7 +205,7 @@ def next_order(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ticks = sorted(set(data["width"]))
     ax.set_xticks(ticks, [str(t) for t in ticks])
     ax.minorticks_off()
-    ax.legend(ncols=2)
+    ax.legend(loc="center")
     return ax
 
 
@@ -220,7 +219,7 @@ def alignment(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(x[inside], rows["alignment_theory"][inside], "--", color=PALETTE[role])
     ax.set(xscale="log", yscale="log", xlabel="depth / width", ylim=(None, 1.1))
     ax.set_ylabel(r"$\mathbb{E}\,\cos^2\angle(h_l, J_l t)$")
-    ax.legend(title="points: simulation, dashed: first order")
+    ax.legend(title="points: simulation,\ndashed: first order", loc="upper left")
     return ax
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
-__all__ = ["ERROR_SIGMAS", "MARKERS", "PALETTE", "errorbars", "panel_labels", "use_style"]
+__all__ = [
+    "ERROR_SIGMAS",
+    "MARKERS",
+    "PALETTE",
+    "errorbars",
+    "panel_labels",
+    "shared_legend",
+    "use_style",
+]
 
 #: Okabe and Ito's colours, distinguishable with every common colour vision; one role each.
 PALETTE = {
@@ -85,3 +94,20 @@ def panel_labels(axes: Iterable[Axes]) -> None:
     """Write (a), (b), ... at the upper left of each panel."""
     for letter, ax in zip("abcdefgh", axes, strict=False):
         ax.set_title(f"({letter})", loc="left", fontweight="bold")
+
+
+def shared_legend(axes: Sequence[Axes], *, ncols: int = 3) -> None:
+    """One legend below the panels, for labels that they share; their own legends are removed."""
+    entries: dict[str, Artist] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+        legend = ax.get_legend()
+        if legend is not None:
+            legend.remove()
+    axes[0].figure.legend(
+        handles=list(entries.values()),
+        labels=list(entries),
+        loc="outside lower center",
+        ncols=ncols,
+    )

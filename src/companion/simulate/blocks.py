@@ -9,6 +9,7 @@ execution.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ __all__ = [
     "Noise",
     "batches",
     "block_size",
+    "one_thread",
     "resolve_device",
     "resolve_dtype",
     "resolve_seed",
@@ -102,6 +104,22 @@ def block_size(elements: int, device: torch.device | str = "cpu", *, layers: int
     kept = TAPE_ELEMENTS[kind] // layers if layers > 1 else BLOCK_ELEMENTS[kind]
     # At least two networks: a sum over one lone row is cut differently by several threads.
     return max(2, min(BLOCK_ELEMENTS[kind], kept) // elements)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch on one thread within this block of code.
+
+    Random numbers are drawn serially and the tensors of a block are small: a second thread has
+    nothing to gain, and on a busy machine the threads wait for each other a hundred times longer
+    than they work.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)

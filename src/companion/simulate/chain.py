@@ -17,7 +17,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from companion.architecture import ResNetSpec
-from companion.simulate.blocks import Block, batches, block_size, resolve_device, resolve_dtype
+from companion.simulate.blocks import (
+    Block,
+    batches,
+    block_size,
+    one_thread,
+    resolve_device,
+    resolve_dtype,
+)
 from companion.simulate.conditioning import ConditionedGaussian
 from companion.simulate.ingredients import branch_functions, input_rows
 from companion.simulate.observables import (
@@ -91,16 +98,19 @@ class Run:
         """
         elements = self.spec.width * (columns or self.k) * (2 if pairs else 1)
         parts = []
-        for block in batches(
-            networks,
-            block_size(elements, self.device, layers=self.spec.depth if tape else 1),
-            seed=seed,
-            device=self.device,
-            dtype=self.dtype,
-            batch=batch,
-        ):
-            count = block.keep.stop - block.keep.start
-            parts.append(truncate(one(block), slice(None, count), mirror=0 if not pairs else None))
+        with one_thread():
+            for block in batches(
+                networks,
+                block_size(elements, self.device, layers=self.spec.depth if tape else 1),
+                seed=seed,
+                device=self.device,
+                dtype=self.dtype,
+                batch=batch,
+            ):
+                count = block.keep.stop - block.keep.start
+                parts.append(
+                    truncate(one(block), slice(None, count), mirror=0 if not pairs else None)
+                )
         return self._grown(join(parts))
 
     def _grown(self, run: Propagation) -> Propagation:

@@ -17,7 +17,14 @@ import torch
 from numpy.typing import ArrayLike
 
 from companion.architecture import ResNetSpec
-from companion.simulate.blocks import Block, batches, block_size, resolve_device, resolve_dtype
+from companion.simulate.blocks import (
+    Block,
+    batches,
+    block_size,
+    one_thread,
+    resolve_device,
+    resolve_dtype,
+)
 from companion.simulate.ingredients import branch_functions, input_rows
 from companion.simulate.observables import (
     BACKWARD_RECORDS,
@@ -229,6 +236,7 @@ def _blocks(
     parts = []
     # A block is measured in weights, which dominate the memory.
     size = block_size(spec.width**2, where)
-    for block in batches(networks, size, seed=seed, device=where, dtype=kind, batch=batch):
-        parts.append(truncate(one(block), slice(None, block.keep.stop - block.keep.start)))
+    with one_thread():
+        for block in batches(networks, size, seed=seed, device=where, dtype=kind, batch=batch):
+            parts.append(truncate(one(block), slice(None, block.keep.stop - block.keep.start)))
     return join(parts)
