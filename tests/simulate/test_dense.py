@@ -105,6 +105,15 @@ def test_euler_for_explicit_gradients():
         assert np.abs(pairing).max() > 0.1
 
 
+def test_dead_networks_give_no_nan():
+    records = ("log_norm", "delta", "cosine", "log_gradient", "gradient_cosine", "pairing")
+    keywords = {"inputs": two_rows(0.3), "record": records, "device": "cpu"}
+    found = dense.backward(network(0.0, 8, 2), 200, seed=1, **keywords)
+    assert np.isneginf(found.log_norm).mean() > 0.5
+    for name, values in found.layers.items():
+        assert not np.isnan(values).any(), name
+
+
 @pytest.mark.parametrize("mode", ["forward", "backward"])
 def test_records_have_the_shapes_of_the_matrix_free_ones(mode):
     names = ("log_norm", "cosine", "delta", "active")

@@ -99,8 +99,11 @@ def check_equal_in_law(case: str, mode: str, precision: str, networks: int):
     spec, (keywords, statistics) = CASES[case], MODES[mode]
     keywords = keywords | {"inputs": two_rows(0.5, spec.inputs), "dtype": precision}
     keywords["device"] = "cpu"
-    explicit = finite(statistics(getattr(dense, mode)(spec, networks, seed=101, **keywords)))
-    free = finite(statistics(getattr(matrixfree, mode)(spec, networks, seed=202, **keywords)))
+    runs = [getattr(dense, mode)(spec, networks, seed=101, **keywords)]
+    runs.append(getattr(matrixfree, mode)(spec, networks, seed=202, **keywords))
+    for name in runs[0].layers:
+        assert not any(np.isnan(run.layers[name]).any() for run in runs), name
+    explicit, free = (finite(statistics(run)) for run in runs)
     for name, sample in explicit.items():
         found = ks_between(free[name], sample)
         family = len(explicit) * len(CASES)

@@ -273,11 +273,13 @@ def _explorer_state(
         "infinite width": loggaussian.LogGaussian(-1 / width, 2 / width),
     }
     figure = go.Figure()
+    x = rows["x"].to_numpy()
     figure.add_bar(
-        x=rows["x"].to_numpy(),
+        x=x,
         y=rows["density"].to_numpy(),
+        width=1.02 * (x[1] - x[0]),  # neighbours touch also after rounding
         name=f"simulated, {kind}",
-        marker={"color": PALETTE["muted"], "opacity": 0.6, "line": {"width": 0}},
+        marker={"color": PALETTE["muted"], "line": {"width": 0}},
     )
     dashes = {"vanilla": "solid", "balanced": "dash", "infinite width": "dot"}
     # The peak of the infinite-width law may leave the frame: it would flatten everything else.

@@ -279,9 +279,7 @@ class Backward:
         self.log.gradient(self.g, self.log_scale, self.top)
         if "pairing" in self.log.wanted:
             h, h_scale = self.chain.streams[layer]
-            product = (self.g.to(torch.float64) * h.to(torch.float64)).mean(-1)
-            logs = self.log_scale + h_scale - self.top - self.log_norm
-            self.log.add("pairing", torch.where(product != 0, product * torch.exp(logs / 2), 0.0))
+            self.log.pairing(self.g, h, self.log_scale + h_scale - self.top - self.log_norm)
 
 
 def rescale_(h: torch.Tensor) -> torch.Tensor:

@@ -201,9 +201,7 @@ def backward(
         norm = log_mean_square(streams[-1].detach(), zero)
         for h, g in zip(streams, gradients, strict=True):
             log.gradient(g, zero, top)
-            if "pairing" in names:
-                product = (g.to(torch.float64) * h.detach().to(torch.float64)).mean(-1)
-                log.add("pairing", product * torch.exp(-(top + norm) / 2))
+            log.pairing(g, h.detach(), -(top + norm))
         return Propagation(to_numpy(norm), log.collect())
 
     return _blocks(spec, one, networks, seed, device, dtype, batch)

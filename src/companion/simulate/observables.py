@@ -122,6 +122,13 @@ class Recorder:
         if "gradient_cosine" in self.wanted:
             self.add("gradient_cosine", cosine(g[..., 0, :], g[..., 1, :]))
 
+    def pairing(self, g: torch.Tensor, h: torch.Tensor, log_size: torch.Tensor) -> None:
+        """Record the mean product of ``g`` and ``h`` times ``exp(log_size / 2)``; 0 if dead."""
+        if "pairing" in self.wanted:
+            product = (g.to(torch.float64) * h.to(torch.float64)).mean(-1)
+            scaled = product * torch.exp(log_size / 2)
+            self.add("pairing", torch.where(product != 0, scaled, 0.0))
+
     def collect(self, *, reverse: tuple[str, ...] = ()) -> dict[str, Array]:
         """Stack the layers; ``reverse`` names what was recorded from the top down."""
         out = {}
