@@ -19,8 +19,8 @@ symbol                    name                           label in the book
 :math:`J`                 `gradient_law`                 ``eq-lg-gradient-law``
 ========================  =============================  ======================================
 
-The limit is that of Li, Nica and Roy (2021); the explicit constants were derived for this book
-and tested against simulation.
+That the limit is log-Gaussian is the result of Li, Nica and Roy (2021); the explicit form and the
+constants were derived for this book and tested against simulation.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def log_norm_law(spec: ResNetSpec, *, input_layer: str = "leading") -> LogGaussi
 
     Notes
     -----
-    Form of the law: Li, Nica and Roy (2021). Rates: derived here (``eq-lg-law``).
+    Log-Gaussian limit: Li, Nica and Roy (2021). Form and rates: derived here (``eq-lg-law``).
     """
     alpha, lam, growth = coefficients(spec)
     mean, variance = _input_layer(spec.width, input_layer)
@@ -288,7 +288,7 @@ def gradient_law(spec: ResNetSpec) -> LogGaussian:
     -----
     DomainWarning
         For a vanilla network with :math:`L\lambda^2/n` above `GRADIENT_DOMAIN`: the stream and
-        its tangent align, and the variance is larger than first order says (by a quarter at
+        its tangent align, and the variance is larger than first order says (by a fifth at
         ``L = n``, :math:`\alpha^2=\frac12`). Nothing is known there in closed form; simulate
         with `companion.simulate.matrixfree.backward`.
     """

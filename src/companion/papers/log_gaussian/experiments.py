@@ -285,7 +285,9 @@ EXPERIMENTS = (
         "Histogram of the log output norm against the infinite-width and log-Gaussian laws",
         histogram,
         {
-            "quick": _grid({"depth": 10, "width": 100}, {"depth": 50, "width": 50}, networks=10000),
+            "quick": _grid(
+                {"depth": 10, "width": 100}, {"depth": 100, "width": 100}, networks=10000
+            ),
             "full": _grid(
                 {"depth": 10, "width": 100}, {"depth": 100, "width": 100}, networks=100000
             ),
