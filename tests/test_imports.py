@@ -41,7 +41,7 @@ LIBRARIES = {
     "pooch": {"datasets"},
     "pandas": {"sweeps", "papers", "cli"},
     "pyarrow": {"sweeps", "papers", "cli"},
-    "joblib": {"sweeps"},
+    "joblib": {"sweeps", "papers"},
     "dask": {"sweeps"},
     "tqdm": {"training", "sweeps", "papers", "cli"},
     "click": {"cli"},

@@ -6,6 +6,7 @@ never in a traceback.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -84,6 +85,36 @@ def _group() -> Any:
         if out is not None:
             path = sweeps.write_parquet(frame, out / f"{found.id}.{preset}.parquet")
             click.echo(f"wrote {path} ({len(frame)} rows)")
+
+    @group.command("claims")
+    @click.option("--paper", help="Only this paper, such as log-gaussian.")
+    @click.option("--claim", "names", multiple=True, help="Only this claim, such as LG-05.")
+    @click.option("--preset", default="quick", show_default=True, metavar="quick|full")
+    @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+    @click.option("--jobs", default=1, show_default=True, type=int, help="Processes.")
+    @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
+    def test_claims(
+        paper: str | None,
+        names: tuple[str, ...],
+        preset: str,
+        device: str,
+        jobs: int,
+        as_json: bool,
+    ) -> None:
+        """Test claims; exit 1 if a verdict differs from the one on record, either way."""
+        from companion.papers import ledger, select_claims
+        from companion.simulate import resolve_device
+
+        resolve_device(device)
+        chosen = select_claims(paper, names)
+        records = ledger.examine(chosen, preset, device, jobs=jobs, progress=True)
+        click.echo(
+            json.dumps(records, indent=2, ensure_ascii=False)
+            if as_json
+            else ledger.as_text(records)
+        )
+        if not all(row["agrees"] for row in records):
+            raise SystemExit(1)
 
     return group
 
