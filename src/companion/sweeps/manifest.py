@@ -47,7 +47,7 @@ def make(
         "schema": SCHEMA,
         "package_version": __version__,
         **code_hashes(experiment),
-        **_commit(),
+        **_commit(experiment),
         "versions": _versions(shards),
         "device": {"kind": plan.device, "name": device_name},
         "dtype": experiment.dtype,
@@ -127,11 +127,13 @@ def _blocks(experiment: Experiment) -> dict[str, Any]:
     return {"block_elements": blocks.BLOCK_ELEMENTS, "tape_elements": blocks.TAPE_ELEMENTS}
 
 
-def _commit() -> dict[str, Any]:
-    """Commit of the checkout, and whether the package in it was changed since."""
+def _commit(experiment: Experiment) -> dict[str, Any]:
+    """Commit of the checkout, and whether the code behind the experiment was changed since."""
     folder = checkout()
     commit = _git(folder, "rev-parse", "HEAD") if folder else None
-    changed = _git(folder, "status", "--porcelain", "--", "src") if commit else None
+    behind = filter(None, (experiment.cell, experiment.finish))
+    files = {str(path) for part in behind for path in sources(part.__module__).values()}
+    changed = _git(folder, "status", "--porcelain", "--", *sorted(files)) if commit else None
     return {"git_commit": commit or None, "git_changed": bool(changed)}
 
 
