@@ -31,6 +31,8 @@ LAYERS = [
     "diagnose",
     "sweeps",
     "papers",
+    "results",
+    "evidence",
     "plots",
     "cli",
 ]
@@ -38,11 +40,12 @@ EVERYWHERE = {"numpy", "scipy"}
 LIBRARIES = {
     "torch": {"simulate", "training", "diagnose"},
     "sklearn": {"regression", "datasets"},
-    "pooch": {"datasets"},
-    "pandas": {"sweeps", "papers", "cli"},
+    "pooch": {"datasets", "results"},
+    "pandas": {"sweeps", "papers", "results", "evidence", "cli"},
     "pyarrow": {"sweeps", "papers", "cli"},
     "joblib": {"sweeps", "papers"},
     "dask": {"sweeps"},
+    "distributed": {"sweeps"},
     "tqdm": {"training", "sweeps", "papers", "cli"},
     "click": {"cli"},
     "matplotlib": {"plots"},
