@@ -10,7 +10,8 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +28,9 @@ from companion.sweeps.store import Result
 
 __all__ = ["Backend", "dask", "joblib", "serial", "versions"]
 
+#: How long to wait for the answer of a scheduler.
+SCHEDULER_SECONDS = 10.0
+
 _LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "torch")
 
 
@@ -38,7 +42,9 @@ class Backend:
     them one by one as it has room. ``device`` is the kind of its devices, ``name`` their model.
     """
 
-    compute: Callable[[Experiment, Iterable[Shard], str], Iterator[tuple[Shard, Result]]]
+    compute: Callable[
+        [Experiment, Iterable[Shard], str], Generator[tuple[Shard, Result], None, None]
+    ]
     device: str
     name: str
 
@@ -49,7 +55,7 @@ def serial(device: str) -> Iterator[Backend]:
 
     def compute(
         experiment: Experiment, shards: Iterable[Shard], kind: str
-    ) -> Iterator[tuple[Shard, Result]]:
+    ) -> Generator[tuple[Shard, Result], None, None]:
         for shard in shards:
             yield shard, _work(experiment.cell, shard.params, shard.seed, kind)
 
@@ -65,10 +71,16 @@ def joblib(device: str, jobs: int) -> Iterator[Backend]:
 
     def compute(
         experiment: Experiment, shards: Iterable[Shard], kind: str
-    ) -> Iterator[tuple[Shard, Result]]:
+    ) -> Generator[tuple[Shard, Result], None, None]:
         pool = Parallel(jobs, return_as="generator_unordered", pre_dispatch=jobs + 1, batch_size=1)
         tasks = (delayed(_numbered)(s, experiment.cell, s.params, s.seed, kind) for s in shards)
-        yield from pool(tasks)
+        results = pool(tasks)
+        try:
+            yield from results
+        finally:
+            with warnings.catch_warnings():  # of tasks that a stopped run leaves undone
+                warnings.simplefilter("ignore", UserWarning)
+                results.close()
 
     kind = device_kind(device)
     yield Backend(compute, kind, device_name(kind))
@@ -86,8 +98,13 @@ def dask(device: str, scheduler: str, experiment: Experiment) -> Iterator[Backen
     require("distributed", extra="cluster", purpose="run on a Dask cluster")
     from distributed import Client, as_completed
 
+    if experiment.cell.__module__ == "__main__":
+        raise ValueError(
+            f"the cell of {experiment.id} is defined in the script that is run, which workers "
+            "cannot import; move it to a module."
+        )
     try:
-        client = Client(scheduler, timeout=10, set_as_default=False)
+        client = Client(scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
         raise ValueError(
             f"no Dask scheduler answers at {scheduler!r} ({' '.join(str(error).split())}); start "
@@ -96,12 +113,12 @@ def dask(device: str, scheduler: str, experiment: Experiment) -> Iterator[Backen
 
     def compute(
         experiment: Experiment, shards: Iterable[Shard], kind: str
-    ) -> Iterator[tuple[Shard, Result]]:
+    ) -> Generator[tuple[Shard, Result], None, None]:
         futures = {
             client.submit(_work, experiment.cell, s.params, s.seed, kind, pure=False): s
             for s in shards
         }
-        for future, result in as_completed(futures, with_results=True):
+        for future, result in as_completed(futures, loop=client.loop, with_results=True):
             yield futures[future], result
 
     with client:

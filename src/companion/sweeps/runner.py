@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,9 @@ def run(
         store = Store(Path(folder) / "shards") if folder is not None else None
         done = store.load(todo) if store else {}
         try:
-            for shard, result in _compute(todo, engine, store, done, progress):
-                done[shard.index] = store.put(todo, shard, result) if store else result
+            with closing(_compute(todo, engine, store, done, progress)) as pairs:
+                for shard, result in pairs:
+                    done[shard.index] = store.put(todo, shard, result) if store else result
         except KeyboardInterrupt:
             raise SweepInterrupted(_standing(todo, done, store)) from None
         except StoreError as error:
@@ -138,7 +139,7 @@ def _compute(
     store: Store | None,
     done: dict[int, Result],
     progress: bool,
-) -> Iterator[tuple[Shard, Result]]:
+) -> Generator[tuple[Shard, Result], None, None]:
     """Compute what is missing; a shard that another runner delivers meanwhile is taken over."""
 
     def missing() -> Iterator[Shard]:
@@ -153,10 +154,11 @@ def _compute(
 
     bar = _bar(plan, len(done)) if progress else None
     try:
-        for pair in engine.compute(plan.experiment, missing(), plan.device):
-            yield pair
-            if bar is not None:
-                bar.update(len(done) - bar.n)
+        with closing(engine.compute(plan.experiment, missing(), plan.device)) as pairs:
+            for pair in pairs:
+                yield pair
+                if bar is not None:
+                    bar.update(len(done) - bar.n)
     finally:
         if bar is not None:
             bar.close()
@@ -171,6 +173,8 @@ def _bar(plan: Plan, done: int) -> Any:
 
 
 def _standing(plan: Plan, done: dict[int, Result], store: Store | None) -> str:
+    if store:  # what was written last may not have been noted any more
+        done = {s.index: r for s in plan.shards if (r := done.get(s.index) or store.find(plan, s))}
     count = f"{len(done)} of {len(plan.shards)} shards of {plan.experiment.id} are done"
     return f"{count}; the same command resumes." if store else f"{count}; nothing was kept."
 
