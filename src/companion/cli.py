@@ -59,6 +59,7 @@ def _group() -> Any:
 
     _add_run(group)
     _add_publish(group)
+    _add_claims(group)
     return group
 
 
@@ -115,6 +116,28 @@ def _add_publish(group: Any) -> None:
             experiment, sweeps.run_folder(experiment, "full", seed, out=out)
         ):
             click.echo(f"wrote {path} ({path.stat().st_size} bytes)")
+
+
+def _add_claims(group: Any) -> None:
+    import click
+
+    @group.command("claims")
+    @click.option("--paper", help="Only this paper, such as log-gaussian.")
+    @click.option("--claim", "names", multiple=True, help="Only this claim, such as LG-05.")
+    @click.option("--preset", default="quick", show_default=True, metavar="quick|full")
+    @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda")
+    @click.option("--jobs", default=1, show_default=True, type=int, help="Processes.")
+    @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
+    def command(paper: str | None, names: tuple[str, ...], as_json: bool, **options: Any) -> None:
+        """Test claims; exit 1 if a verdict differs from the one on record, either way."""
+        from companion.papers import ledger, select_claims
+        from companion.simulate import resolve_device
+
+        resolve_device(options["device"])
+        records = ledger.examine(select_claims(paper, names), progress=True, **options)
+        click.echo(ledger.as_json(records) if as_json else ledger.as_text(records))
+        if not all(row["agrees"] for row in records):
+            raise SystemExit(1)
 
 
 def _run(

@@ -19,7 +19,7 @@ from typing import Any
 from companion.papers.claims import Check, Claim, Finding
 from companion.papers.defects import describe
 
-__all__ = ["ClaimsReport", "as_text", "examine", "read", "record", "report", "source_of"]
+__all__ = ["ClaimsReport", "as_json", "as_text", "examine", "read", "record", "report", "source_of"]
 
 Record = dict[str, Any]
 
@@ -143,6 +143,11 @@ def _watched(found: Iterable[Record], total: int, progress: bool) -> Iterable[Re
     from tqdm import tqdm
 
     return tqdm(found, total=total, desc="claims", unit="claim", delay=2)
+
+
+def as_json(records: Sequence[Record]) -> str:
+    """Records as a JSON list."""
+    return json.dumps(list(records), indent=2, ensure_ascii=False)
 
 
 def as_text(records: Sequence[Record]) -> str:
