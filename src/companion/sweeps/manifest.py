@@ -17,7 +17,7 @@ from companion.sweeps.code import code_hash, sources
 from companion.sweeps.experiment import SCHEMA, Experiment, Plan, plain
 from companion.sweeps.store import Result, write_file
 
-__all__ = ["code_hashes", "digest", "file_hash", "make", "read", "write"]
+__all__ = ["code_hashes", "digest", "file_hash", "make", "read", "still_true", "write"]
 
 
 def make(
@@ -59,6 +59,26 @@ def make(
         "table_sha256": file_hash(table),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def still_true(folder: Path, plan: Plan, table: pd.DataFrame) -> bool:
+    """Whether a folder holds this very table, made by this code, and the manifest of that run.
+
+    A finished run that is started again then keeps its date, commit and times.
+    """
+    experiment = plan.experiment
+    path, note = (folder / f"{experiment.id}.{kind}" for kind in ("parquet", "json"))
+    try:
+        old = read(note)
+        same_file = file_hash(path) == old["table_sha256"]
+        same_table = same_file and digest(pd.read_parquet(path)) == digest(table)
+    except (OSError, ValueError):
+        return False
+    facts = {"device": plan.device, "dtype": experiment.dtype, **code_hashes(experiment)}
+    return same_table and all(
+        value == (old["device"]["kind"] if name == "device" else old.get(name))
+        for name, value in facts.items()
+    )
 
 
 def code_hashes(experiment: Experiment) -> dict[str, str | None]:

@@ -74,6 +74,7 @@ def run(
         todo = plan(experiment, preset, seed, engine.device)
         store = Store(Path(folder) / "shards") if folder is not None else None
         done = store.load(todo) if store else {}
+        complete = len(done) == len(todo.shards)
         try:
             with closing(_compute(todo, engine, store, done, progress)) as pairs:
                 for shard, result in pairs:
@@ -83,7 +84,7 @@ def run(
         except StoreError as error:
             raise StoreError(f"{error} {_standing(todo, done, store)}") from error
     table = assemble(todo, done)
-    if folder is not None:
+    if folder is not None and not (complete and manifest.still_true(Path(folder), todo, table)):
         _close(Path(folder), todo, done, table, engine.name, time.perf_counter() - started)
     return table
 
