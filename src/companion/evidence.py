@@ -97,6 +97,11 @@ class Evidence:
         return _live(self.experiment, self.device)
 
     @property
+    def comparable(self) -> bool:
+        """Whether the table holds estimates with standard errors."""
+        return bool(_estimates(self.full))
+
+    @property
     def live(self) -> pd.DataFrame | None:
         """The live run where it is something else than ``full``, to be drawn on top."""
         return None if self.manifest is None else self.quick
@@ -114,8 +119,8 @@ class Evidence:
             found = compare(self.full, self.quick, self.experiment)
             if not found.count:
                 raise AssertionError(
-                    f"no cell of the live run of {self.experiment.id} is among the published "
-                    "ones; let the two presets share one."
+                    f"no number of the live run of {self.experiment.id} has a published one to be "
+                    "compared with; let the presets share a cell, and estimates carry errors."
                 )
             if not found.holds:
                 raise AssertionError(
