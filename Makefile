@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8000
+JOBS ?= 1
 export COMPANION_PRESET ?= quick
 
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ RUN := $(BIN)/python -m
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install book serve test test-all bench lint types pairs constraints clean
+.PHONY: help install book serve test test-all full full-verify bench lint types pairs constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +33,12 @@ test-all: $(INSTALLED)  ## the same, with the slow tests and those for a GPU
 
 bench: $(INSTALLED)  ## measure the speed of the package
 	@$(RUN) benchmarks
+
+full: $(INSTALLED)  ## run every experiment at full size; stopped, it resumes (JOBS=1)
+	@$(RUN) tools.full --jobs $(JOBS)
+
+full-verify: $(INSTALLED)  ## recompute a sample of the shards of every full run and compare
+	@$(RUN) tools.full --verify
 
 lint: $(INSTALLED)  ## style of the code
 	@$(RUN) tools.check --only lint

@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-from tools import chapters, pairs
+from tools import chapters, claims, pairs
 from tools.inputs import ROOT, book_key, chapter_environment
 
 HTML = Path("_build") / "html"
@@ -46,7 +46,12 @@ def make(root: Path, *, force: bool = False) -> int:
         print("The book is up to date.")
     else:
         stamp.unlink(missing_ok=True)
-        status = pairs.check(root) or chapters.execute_missing(root) or build(root)
+        status = (
+            pairs.check(root)
+            or claims.execute_missing(root)
+            or chapters.execute_missing(root)
+            or build(root)
+        )
         if status:
             return status
         stamp.write_text(key)
@@ -73,7 +78,7 @@ def build(root: Path) -> int:
     started = time.perf_counter()
     with log.open("w", encoding="utf-8") as file:
         status = subprocess.run(
-            command, cwd=root, env=chapter_environment(), stdout=file, stderr=file, check=False
+            command, cwd=root, env=chapter_environment(root), stdout=file, stderr=file, check=False
         ).returncode
     text = log.read_text(encoding="utf-8", errors="replace")
     if status:

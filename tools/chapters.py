@@ -84,7 +84,7 @@ def _nbmake(root: Path, notebooks: list[Path]) -> int:
     command += [f"--nbmake-timeout={TIMEOUT_S}", "--nbmake-kernel=python3", "-c", "pytest.ini"]
     if len(notebooks) > 1:
         command += ["-n", str(min(WORKERS, len(notebooks)))]
-    environment = chapter_environment() | _ONE_THREAD
+    environment = chapter_environment(root) | _ONE_THREAD
     names = [path.relative_to(folder).as_posix() for path in notebooks]
     return subprocess.run([*command, *names], cwd=folder, env=environment, check=False).returncode
 

@@ -1,4 +1,4 @@
-"""Check everything: lint, types, pairs, chapters, book, then all tests, which close the run.
+"""Check everything: style, types, pairs, claims, chapters, book, and last all tests.
 
     python -m tools.check               without slow tests and those for a GPU
     python -m tools.check --all         with them
@@ -64,6 +64,10 @@ def browser() -> int:
     return _python("tools.browser")
 
 
+def claims() -> int:
+    return _python("tools.claims")
+
+
 def chapters() -> int:
     return _python("tools.chapters")
 
@@ -90,6 +94,7 @@ STAGES: dict[str, Callable[[], int]] = {
     "types": types,
     "pairs": pairs,
     "browser": browser,
+    "claims": claims,
     "chapters": chapters,
     "book": book,
 }

@@ -15,9 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: Read by the chapters: which sizes to run, and where pages find the plotly script.
+#: Read by the chapters: which sizes to run, where the claims that were tested are stored, and where
+#: pages find the plotly script.
 PRESET_VARIABLE = "COMPANION_PRESET"
 PLOTLY_VARIABLE = "COMPANION_PLOTLYJS"
+CLAIMS_VARIABLE = "COMPANION_CLAIMS"
 PLOTLY_ADDRESS = "../plotly/plotly.min.js"
 
 _EXECUTION_INPUTS = ("src/companion", "results", "constraints.txt")
@@ -39,10 +41,11 @@ def preset() -> str:
     return os.environ.get(PRESET_VARIABLE) or "quick"
 
 
-def chapter_environment() -> dict[str, str]:
+def chapter_environment(root: Path = ROOT) -> dict[str, str]:
     """Return the environment in which every chapter is executed, whoever executes it."""
     return os.environ | {
         PRESET_VARIABLE: preset(),
+        CLAIMS_VARIABLE: str(claims_path(root)),
         PLOTLY_VARIABLE: os.environ.get(PLOTLY_VARIABLE) or PLOTLY_ADDRESS,
     }
 
@@ -55,6 +58,11 @@ def execution_key(root: Path) -> str:
 def cache_path(root: Path) -> Path:
     """Return the folder of the execution cache that is valid for the present state of `root`."""
     return root / "build" / "jupyter_cache" / execution_key(root)
+
+
+def claims_path(root: Path) -> Path:
+    """Return the file that holds the tested claims of the present state of `root`."""
+    return root / "build" / "claims" / execution_key(root) / f"{preset()}.json"
 
 
 def book_key(root: Path) -> str:

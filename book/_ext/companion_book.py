@@ -34,7 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def _configure(app: Sphinx, config: Config) -> None:
     root = Path(app.srcdir)
-    os.environ.update(inputs.chapter_environment())  # kernels inherit it
+    os.environ.update(inputs.chapter_environment(root))  # kernels inherit it
     config.companion_execution_key = inputs.execution_key(root)
     config.nb_execution_cache_path = str(inputs.cache_path(root))
     config.html_static_path.append(str(Path(__file__).resolve().parents[1] / "_static"))

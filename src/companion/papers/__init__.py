@@ -5,6 +5,10 @@ Importing this package needs the ``sim`` and ``evidence`` extras.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
 from companion._optional import require
 
 require("torch", extra="sim", purpose="run experiments")
@@ -12,18 +16,24 @@ require("pandas", extra="evidence", purpose="run experiments")
 
 import pandas as pd  # noqa: E402
 
-from companion.papers import log_gaussian  # noqa: E402
-from companion.papers.claims import Claim, ClaimsReport, report  # noqa: E402
+from companion.papers import ledger, log_gaussian  # noqa: E402
+from companion.papers.claims import Claim  # noqa: E402
+from companion.papers.ledger import ClaimsReport  # noqa: E402
 from companion.sweeps import Experiment, preset_from_environment, run  # noqa: E402
 
 __all__ = [
+    "CLAIMS_VARIABLE",
     "PAPERS",
     "all_claims",
     "all_experiments",
-    "examine_claims",
+    "claims_report",
     "find_experiment",
     "run_experiment",
+    "select_claims",
 ]
+
+#: Environment variable that names the file of a stored run of the claims.
+CLAIMS_VARIABLE = "COMPANION_CLAIMS"
 
 #: Modules by paper key; each has ``EXPERIMENTS`` and ``CLAIMS``.
 PAPERS = {"log-gaussian": log_gaussian}
@@ -58,8 +68,45 @@ def run_experiment(name: str, *, seed: int = 0, device: str = "auto") -> pd.Data
     return run(find_experiment(name), preset_from_environment(), seed=seed, device=device)
 
 
-def examine_claims(paper: str, *, device: str = "auto") -> ClaimsReport:
-    """Test every claim of a paper at the preset named by ``COMPANION_PRESET``."""
-    if paper not in PAPERS:
+def select_claims(paper: str | None = None, names: Sequence[str] = ()) -> list[tuple[str, Claim]]:
+    """Claims with the keys of their papers, in order.
+
+    Parameters
+    ----------
+    paper : str, optional
+        Key of a paper; default all papers.
+    names : sequence of str
+        Ids of claims; default all of them.
+
+    Raises
+    ------
+    ValueError
+        For a paper or a claim that does not exist, or a claim of another paper.
+    """
+    if paper is not None and paper not in PAPERS:
         raise ValueError(f"paper must be one of {', '.join(PAPERS)}, got {paper!r}.")
-    return report(PAPERS[paper].CLAIMS, preset_from_environment(), device)
+    keys = PAPERS if paper is None else [paper]
+    found = [(key, claim) for key in keys for claim in PAPERS[key].CLAIMS]
+    known = {claim.id for _, claim in found}
+    for name in names:
+        if name not in known:
+            where = f" of {paper}" if paper else ""
+            raise ValueError(
+                f"no claim{where} is called {name!r}; known are: {', '.join(sorted(known))}."
+            )
+    return [(key, claim) for key, claim in found if not names or claim.id in names]
+
+
+def claims_report(paper: str, *, device: str = "auto") -> ClaimsReport:
+    """What testing every claim of a paper gave, at the preset named by ``COMPANION_PRESET``.
+
+    The stored run that ``COMPANION_CLAIMS`` names is shown if there is one of this preset: the
+    book tests each claim once. Otherwise the claims are tested now.
+    """
+    claims = select_claims(paper)
+    preset = preset_from_environment()
+    stored = os.environ.get(CLAIMS_VARIABLE)
+    records = ledger.read(Path(stored), preset) if stored else None
+    if records is None:
+        records = ledger.examine(claims, preset, device)
+    return ClaimsReport(tuple(row for row in records if row["paper"] == paper))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from html import escape
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from companion.montecarlo import AGREEMENT_SIGMAS, Estimate
+from companion.papers.defects import Defect
 from companion.sweeps import PRESETS
 
-__all__ = ["Check", "Claim", "ClaimsReport", "Finding", "at_most", "exceeds", "matches", "report"]
+__all__ = ["Check", "Claim", "Finding", "at_least", "at_most", "exceeds", "matches"]
 
 Sizes = Mapping[str, Any]
 
@@ -21,8 +19,24 @@ Sizes = Mapping[str, Any]
 class Check:
     """One comparison inside a claim.
 
-    ``observed`` is what simulation or an independent algorithm gives, ``expected`` what is
-    claimed, ``criterion`` how they were compared, ``passed`` the outcome.
+    Attributes
+    ----------
+    quantity : str
+        What is compared.
+    observed, expected : str
+        What simulation or an independent algorithm gives, and what is claimed, for people.
+    criterion : str
+        How they were compared.
+    passed : bool
+        The outcome.
+    estimate, sem, target : float, optional
+        The same as numbers: the observation, its standard error where it has one, and the value
+        or bound it is compared with.
+    n : int, optional
+        Independent networks (or pairs) behind the estimate; none for a deterministic one.
+    resolved : bool
+        Whether the estimate was sharp enough to tell; a check that was not does not pass, and
+        its failure shows nothing either.
     """
 
     quantity: str
@@ -30,6 +44,11 @@ class Check:
     expected: str
     criterion: str
     passed: bool
+    estimate: float | None = None
+    sem: float | None = None
+    target: float | None = None
+    n: int | None = None
+    resolved: bool = True
 
 
 @dataclass(frozen=True)
@@ -37,12 +56,26 @@ class Finding:
     """Outcome of a claim's test.
 
     A claim with a ``condition`` is supported conditionally when every check inside the condition
-    passes and every check ``outside`` of it fails.
+    passes and every check ``outside`` of it is seen to fail.
+
+    Raises
+    ------
+    ValueError
+        If nothing was checked, or if a condition is named and not tested on both sides.
     """
 
     checks: tuple[Check, ...]
     condition: str = ""
     outside: tuple[Check, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.checks:
+            raise ValueError("checks must hold at least one check, got none; a claim is tested.")
+        if bool(self.condition) != bool(self.outside):
+            raise ValueError(
+                f"condition and outside go together, got condition {self.condition!r} and "
+                f"{len(self.outside)} checks outside; a condition is tested on both sides."
+            )
 
     @property
     def verdict(self) -> str:
@@ -51,7 +84,7 @@ class Finding:
             return "not supported"
         if not self.condition:
             return "supported"
-        if any(check.passed for check in self.outside):
+        if any(check.passed or not check.resolved for check in self.outside):
             return "supported"
         return f"conditional: {self.condition}"
 
@@ -78,6 +111,9 @@ class Claim:
         Root seed, fixed in advance.
     test : callable
         ``test(sizes, seed, device) -> Finding``.
+    defect : callable
+        A patch of one function of the library that changes the verdict: the proof that the test
+        can come out differently (see `companion.papers.defects`).
     note : str
         Changes of size or criterion, and why.
     """
@@ -90,12 +126,17 @@ class Claim:
     sizes: Mapping[str, Sizes]
     seed: int
     test: Callable[[Sizes, int, str], Finding]
+    defect: Defect
     note: str = ""
+
+    def check_preset(self, preset: str) -> None:
+        """Refuse a preset for which the claim has no sizes."""
+        if preset not in self.sizes:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
 
     def run(self, preset: str = "quick", device: str = "auto") -> Finding:
         """Test the claim at the sizes of ``preset``."""
-        if preset not in self.sizes:
-            raise ValueError(f"preset must be one of {PRESETS}, got {preset!r}.")
+        self.check_preset(preset)
         return self.test(self.sizes[preset], self.seed, device)
 
 
@@ -114,7 +155,7 @@ def matches(
     it fails the check, and so does an allowance that would swallow it.
     """
     band = k * float(estimate.sem) + allowance
-    resolved = band < abs(effect)
+    resolved = bool(band < abs(effect))
     extra = f" + {allowance:.3g}" if allowance else ""
     return Check(
         quantity,
@@ -122,6 +163,8 @@ def matches(
         _number(target),
         f"|difference| ≤ {k:g} s.e.{extra}, band < effect {abs(effect):.3g}",
         bool(estimate.agrees(target, k=k, allowance=allowance) and resolved),
+        **_numbers(estimate, target),
+        resolved=resolved,
     )
 
 
@@ -129,80 +172,41 @@ def exceeds(
     quantity: str, estimate: Estimate, bound: float, *, k: float = AGREEMENT_SIGMAS
 ) -> Check:
     """One-sided: the estimate lies above ``bound`` by more than ``k`` standard errors."""
-    passed = bool(float(estimate.value) - k * float(estimate.sem) > bound)
-    return Check(quantity, f"{estimate}", f"> {bound:g}", f"by more than {k:g} s.e.", passed)
-
-
-def at_most(quantity: str, value: float, bound: float) -> Check:
-    """A plain number stays below ``bound``."""
-    return Check(quantity, f"{value:.4g}", f"< {bound:g}", "below the bound", bool(value < bound))
-
-
-@dataclass(frozen=True)
-class ClaimsReport:
-    """Findings of several claims, shown as a table in a notebook.
-
-    ``frame`` has one row per check, with the columns ``id``, ``statement``, ``origin``,
-    ``quantity``, ``observed``, ``expected``, ``criterion``, ``passed``, ``inside`` (of the
-    condition), ``verdict`` and ``recorded``.
-    """
-
-    frame: pd.DataFrame
-
-    @property
-    def all_as_recorded(self) -> bool:
-        """Whether every verdict is the one on record."""
-        return bool((self.frame["verdict"] == self.frame["recorded"]).all())
-
-    def _repr_html_(self) -> str:
-        body = "".join(_claim_row(rows) for _, rows in self.frame.groupby("id", sort=True))
-        return (
-            '<div class="claims" style="overflow-x:auto"><table class="dataframe"><thead><tr>'
-            "<th>id</th><th>claim, origin, evidence</th><th>verdict</th></tr></thead>"
-            f"<tbody>{body}</tbody></table></div>"
-        )
-
-
-def report(claims: Sequence[Claim], preset: str = "quick", device: str = "auto") -> ClaimsReport:
-    """Test ``claims`` at the sizes of ``preset`` and tabulate what was found."""
-    rows = []
-    for claim in claims:
-        finding = claim.run(preset, device)
-        common = {"id": claim.id, "statement": claim.statement, "origin": claim.origin}
-        outcome = {"verdict": finding.verdict, "recorded": claim.recorded}
-        for inside, checks in ((True, finding.checks), (False, finding.outside)):
-            for check in checks:
-                rows.append({**common, **asdict(check), "inside": inside, **outcome})
-    return ClaimsReport(pd.DataFrame(rows))
-
-
-def _claim_row(rows: pd.DataFrame) -> str:
-    first = rows.iloc[0]
-    lines = "".join(_check_row(check) for check in rows.itertuples())
-    passed = f"{int(rows['passed'].sum())} of {len(rows)} checks passed"
-    note = "" if first.verdict == first.recorded else f" (recorded: {escape(first.recorded)})"
-    left = 'style="text-align:left;vertical-align:top"'
-    return (
-        f'<tr><td style="white-space:nowrap;vertical-align:top">{first.id}</td>'
-        f"<td {left}>{escape(first.statement)} "
-        f"<small>({escape(first.origin)})</small><details><summary>{passed}: "
-        f"{escape(first.quantity)} {escape(first.observed)}, expected {escape(first.expected)}"
-        f"</summary><table><thead><tr><th></th><th>quantity</th><th>observed</th><th>expected</th>"
-        f"<th>criterion</th></tr></thead><tbody>{lines}</tbody></table></details></td>"
-        f"<td {left}>{escape(first.verdict)}{note}</td></tr>"
+    return Check(
+        quantity,
+        f"{estimate}",
+        f"> {bound:g}",
+        f"by more than {k:g} s.e.",
+        bool(float(estimate.value) - k * float(estimate.sem) > bound),
+        **_numbers(estimate, bound),
     )
 
 
-def _check_row(check: Any) -> str:
-    where = "" if check.inside else " (outside the condition: must fail)"
-    cells = (
-        "✓" if check.passed else "✗",
-        escape(check.quantity) + where,
-        escape(check.observed),
-        escape(check.expected),
-        f"<small>{escape(check.criterion)}</small>",
+def at_most(quantity: str, value: float, bound: float, *, n: int | None = None) -> Check:
+    """A plain number, from ``n`` samples if it is random, stays below ``bound``."""
+    passed = bool(value < bound)
+    shown = f"{value:.4g}"
+    return Check(
+        quantity, shown, f"< {bound:g}", "below the bound", passed, float(value), None, bound, n
     )
-    return "<tr>" + "".join(f'<td style="text-align:left">{c}</td>' for c in cells) + "</tr>"
+
+
+def at_least(quantity: str, value: float, bound: float, *, n: int | None = None) -> Check:
+    """A plain number, from ``n`` samples if it is random, lies above ``bound``."""
+    passed = bool(value > bound)
+    shown = f"{value:.4g}"
+    return Check(
+        quantity, shown, f"> {bound:g}", "above the bound", passed, float(value), None, bound, n
+    )
+
+
+def _numbers(estimate: Estimate, target: float) -> dict[str, Any]:
+    return {
+        "estimate": float(estimate.value),
+        "sem": float(estimate.sem),
+        "target": float(target),
+        "n": estimate.n,
+    }
 
 
 def _number(value: float) -> str:

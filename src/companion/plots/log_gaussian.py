@@ -1,4 +1,8 @@
-"""Figures of the log-Gaussian chapter; data come from ``companion.papers.log_gaussian``."""
+"""Figures of the log-Gaussian chapter; data come from ``companion.papers.log_gaussian``.
+
+``data`` is the published table of an experiment and ``live``, where there is one, a run of the
+package as it is now, drawn on top.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from companion import loggaussian
 from companion.architecture import ResNetSpec
 from companion.plots.interactive import Control, Interactive
-from companion.plots.style import PALETTE, errorbars
+from companion.plots.style import PALETTE, errorbars, overlay
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,13 +45,22 @@ _AXIS = {
 }
 
 
-def output_histogram(data: pd.DataFrame, spec: ResNetSpec, ax: Axes | None = None) -> Axes:
+def output_histogram(
+    data: pd.DataFrame,
+    spec: ResNetSpec,
+    ax: Axes | None = None,
+    *,
+    live: pd.DataFrame | None = None,
+) -> Axes:
     """Histogram of the log output norm of one cell, with the two candidate laws."""
     ax = ax or plt.gca()
     x = data["x"].to_numpy()
     ax.step(x, data["density"], where="mid", color=PALETTE["muted"], label="simulated networks")
     low, high = data["density"] - 2 * data["sem"], data["density"] + 2 * data["sem"]
     ax.fill_between(x, low.clip(lower=0), high, step="mid", color=PALETTE["muted"], alpha=0.3)
+    if live is not None:
+        rows = live[live["depth"] == spec.depth][::3]
+        overlay(ax, rows, rows["x"], "density", sem="sem")
     fine = np.linspace(x[0], x[-1], 400)
     law = loggaussian.output_log_density(spec, fine)
     limit = loggaussian.output_log_density(spec, fine, law=INFINITE_WIDTH)
@@ -58,7 +71,13 @@ def output_histogram(data: pd.DataFrame, spec: ResNetSpec, ax: Axes | None = Non
     return ax
 
 
-def norm_law(data: pd.DataFrame, quantity: str, ax: Axes | None = None) -> Axes:
+def norm_law(
+    data: pd.DataFrame,
+    quantity: str,
+    ax: Axes | None = None,
+    *,
+    live: pd.DataFrame | None = None,
+) -> Axes:
     """Mean or variance of the log norm against depth over width: theory lines, simulated points."""
     ax = ax or plt.gca()
     for kind, rows in data.groupby("kind", sort=False):
@@ -75,11 +94,19 @@ def norm_law(data: pd.DataFrame, quantity: str, ax: Axes | None = None) -> Axes:
                 label=f"{kind}, $n={width}$",
                 fillstyle="full" if widest_of_all else "none",
             )
+    if live is not None:
+        overlay(ax, live, live["ratio"], quantity)
     ax.set(xlabel="depth / width", ylabel=_AXIS[quantity])
     return ax
 
 
-def hypoactivation(data: pd.DataFrame, quantity: str, ax: Axes | None = None) -> Axes:
+def hypoactivation(
+    data: pd.DataFrame,
+    quantity: str,
+    ax: Axes | None = None,
+    *,
+    live: pd.DataFrame | None = None,
+) -> Axes:
     """Mean imbalance or active fraction along the layers, several widths and two controls."""
     ax = ax or plt.gca()
     paired = data[data["antithetic"].astype(bool)]
@@ -114,13 +141,18 @@ def hypoactivation(data: pd.DataFrame, quantity: str, ax: Axes | None = None) ->
             alpha=0.2,
             label="error bar without mirror images",
         )
+    if live is not None:
+        rows = live[live["antithetic"].astype(bool) & (live["layer"] % 6 == 0)]
+        overlay(ax, rows, rows["layer"], quantity)
     ax.axhline(0, color=PALETTE["muted"], linewidth=0.8)
     ax.set(xlabel="layer $l$", ylabel=_AXIS[quantity])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
-def interlayer(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def interlayer(
+    data: pd.DataFrame, ax: Axes | None = None, *, live: pd.DataFrame | None = None
+) -> Axes:
     r"""Covariance of the imbalance against the lag, with :math:`C(\alpha^m)`."""
     ax = ax or plt.gca()
     roles = {("vanilla", 0.5): "vanilla", ("vanilla", 0.9): "second", ("balanced", 0.5): "balanced"}
@@ -134,6 +166,8 @@ def interlayer(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
         errorbars(
             ax, rows["lag"], rows["covariance"], rows["covariance_sem"], role=role, label=label
         )
+    if live is not None:
+        overlay(ax, live, live["lag"], "covariance")
     ax.axhline(0, color=PALETTE["muted"], linewidth=0.8)
     ylabel = r"$n\,\mathrm{Cov}(\delta_l,\delta_{l+m})$"
     ax.set(xlabel="lag $m$", ylabel=ylabel)
@@ -141,7 +175,9 @@ def interlayer(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def moment_growth(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def moment_growth(
+    data: pd.DataFrame, ax: Axes | None = None, *, live: pd.DataFrame | None = None
+) -> Axes:
     """Log of the mean and median of the squared norm: one rises, the other falls."""
     ax = ax or plt.gca()
     for kind, rows in data.groupby("kind", sort=False):
@@ -159,14 +195,21 @@ def moment_growth(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax.plot(
             rows["layer"], rows["log_median"], "x", color=color, label=f"{kind}: median", zorder=3
         )
+    if live is not None:
+        overlay(ax, live, live["layer"], "log_mean")
     ax.axhline(0, color=PALETTE["muted"], linewidth=0.8)
     ax.set(xlabel="layer $l$", ylabel=r"$\ln(\|h_l\|^2/\|h_0\|^2)$")
     ax.legend(ncols=2)
     return ax
 
 
-def gradient_fan(data: pd.DataFrame, kind: str, ax: Axes | None = None) -> Axes:
-    """Quantiles of the log gradient norm against the layer, with the first-order law."""
+def gradient_fan(
+    data: pd.DataFrame, kind: str, ax: Axes | None = None, *, live: pd.DataFrame | None = None
+) -> Axes:
+    """Quantiles of the log gradient norm against the layer, with the first-order law.
+
+    The live run shows as its mean.
+    """
     ax = ax or plt.gca()
     rows = data[data["kind"] == kind]
     color = PALETTE[kind]
@@ -179,13 +222,18 @@ def gradient_fan(data: pd.DataFrame, kind: str, ax: Axes | None = None) -> Axes:
         line = rows["mean_theory"] + shift
         ax.plot(rows["layer"], line, "--", color=PALETTE["theory"], linewidth=1.3, label=label)
         label = "_"
+    if live is not None:
+        chosen = live[live["kind"] == kind]
+        overlay(ax, chosen, chosen["layer"], "mean")
     ax.set(xlabel="layer $l$", ylabel=r"$\ln(\|g_l\|^2/\|g_L\|^2)$")
     ax.set_title(kind)
     ax.legend(loc="lower right")
     return ax
 
 
-def next_order(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def next_order(
+    data: pd.DataFrame, ax: Axes | None = None, *, live: pd.DataFrame | None = None
+) -> Axes:
     r"""What leading order leaves out at ``L = n``, times :math:`n`: flat if it is O(L/n²)."""
     ax = ax or plt.gca()
     for kind, rows in data.groupby("kind", sort=False):
@@ -200,16 +248,21 @@ def next_order(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 linestyle="none",
                 label=f"{kind}: {quantity}",
             )
+    if live is not None:
+        for quantity, shift in (("variance", 0.94), ("mean", 1.06)):
+            overlay(ax, live, live["width"] * shift, quantity)
     ax.axhline(0, color=PALETTE["muted"], linewidth=0.8)
     ax.set(xscale="log", xlabel="width $n$ (and depth)", ylabel=r"$n\times$ (simulation $-$ law)")
-    ticks = sorted(set(data["width"]))
+    ticks = sorted({*data["width"], *(() if live is None else live["width"])})
     ax.set_xticks(ticks, [str(t) for t in ticks])
     ax.minorticks_off()
-    ax.legend(loc="center")
+    _legend_once(ax, loc="center")
     return ax
 
 
-def alignment(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def alignment(
+    data: pd.DataFrame, ax: Axes | None = None, *, live: pd.DataFrame | None = None
+) -> Axes:
     """Mean squared cosine of stream and tangent against depth over width."""
     ax = ax or plt.gca()
     for role, (width, rows) in zip(("vanilla", "second"), data.groupby("width"), strict=False):
@@ -217,6 +270,8 @@ def alignment(data: pd.DataFrame, ax: Axes | None = None) -> Axes:
         errorbars(ax, x, rows["alignment"], rows["alignment_sem"], role=role, label=f"$n={width}$")
         inside = rows["alignment_theory"] < 1
         ax.plot(x[inside], rows["alignment_theory"][inside], "--", color=PALETTE[role])
+    if live is not None:
+        overlay(ax, live, live["layer"] / live["width"], "alignment")
     ax.set(xscale="log", yscale="log", xlabel="depth / width", ylim=(None, 1.1))
     ax.set_ylabel(r"$\mathbb{E}\,\cos^2\angle(h_l, J_l t)$")
     ax.legend(title="points: simulation,\ndashed: first order", loc="upper left")
@@ -260,6 +315,13 @@ def explorer(data: pd.DataFrame, name: str = "lg-explorer") -> Interactive:
             "law too narrow for a vanilla network, and the vanilla law follows the histogram."
         ),
     )
+
+
+def _legend_once(ax: Axes, **options: Any) -> None:
+    """Legend with each label once: what is drawn in several calls is one thing."""
+    handles, labels = ax.get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    ax.legend(list(once.values()), list(once), **options)
 
 
 def _explorer_state(

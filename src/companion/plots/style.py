@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -12,11 +12,15 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "ERROR_SIGMAS",
     "MARKERS",
     "PALETTE",
     "errorbars",
+    "overlay",
     "panel_labels",
     "shared_legend",
     "use_style",
@@ -86,6 +90,39 @@ def errorbars(
         fillstyle=fillstyle,
         label=label,
         zorder=3,
+    )
+    return ax
+
+
+def overlay(
+    ax: Axes, live: pd.DataFrame | None, x: ArrayLike, y: str, *, sem: str | None = None
+) -> Axes:
+    """Points of a live run, on the published ones: open diamonds with the same kind of bars.
+
+    Parameters
+    ----------
+    live : DataFrame, optional
+        Rows of the run; nothing is drawn without them.
+    x : array_like
+        Abscissae of the rows.
+    y, sem : str
+        Columns of the estimates and of their standard errors, default ``y`` with ``_sem``.
+    """
+    if live is None or live.empty:
+        return ax
+    ax.errorbar(
+        np.asarray(x),
+        live[y].to_numpy(),
+        yerr=ERROR_SIGMAS * live[sem or f"{y}_sem"].to_numpy(),
+        color=PALETTE["theory"],
+        marker="D",
+        markersize=3.2,
+        markeredgewidth=0.8,
+        fillstyle="none",
+        linestyle="none",
+        linewidth=0.8,
+        label="live run",
+        zorder=4,
     )
     return ax
 

@@ -1,0 +1,65 @@
+"""A real Dask scheduler and its workers, one of which is killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+
+from companion import sweeps
+from tests.sweeps.test_faults import PATIENCE, finish, undisturbed, wait_for_shards
+from tests.sweeps.toys import toy
+
+pytest.importorskip("distributed")
+
+
+@pytest.fixture
+def scheduler(start, tmp_path):
+    """Address of a scheduler without workers."""
+    note = tmp_path / "scheduler.json"
+    options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", note]
+    start("distributed.cli.dask_scheduler", *options)
+    limit = time.monotonic() + PATIENCE
+    while not note.exists() or not note.read_text():
+        assert time.monotonic() < limit, "the scheduler does not start"
+        time.sleep(0.05)
+    return json.loads(note.read_text())["address"]
+
+
+@pytest.fixture
+def workers(start, scheduler, tmp_path):
+    """Two workers, each one process with one thread."""
+    options = ["--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", tmp_path / "w"]
+    return [start("distributed.cli.dask_worker", scheduler, *options) for _ in range(2)]
+
+
+def test_a_killed_worker_changes_nothing(toys, scheduler, workers, tmp_path):
+    folder = tmp_path / "cluster"
+    runner = toys(folder, "--size", "cluster", "--scheduler", scheduler)
+    wait_for_shards(folder, 3, runner)
+    assert all(worker.poll() is None for worker in workers)
+    workers[0].send_signal(signal.SIGKILL)
+    _, error = runner.communicate(timeout=PATIENCE)
+    assert runner.returncode == 0, error
+    calm = undisturbed("cluster", tmp_path / "calm")
+    assert sweeps.manifest.file_hash(folder / "toy.parquet") == calm
+    assert workers[1].poll() is None
+
+
+def test_a_run_goes_on_elsewhere(toys, scheduler, workers, tmp_path):
+    """Begun here, stopped, finished on the cluster: the same table."""
+    folder = tmp_path / "moved"
+    runner = toys(folder, "--size", "short")
+    wait_for_shards(folder, 2, runner)
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    table = finish(toys, folder, "short", "--scheduler", scheduler)
+    assert table == undisturbed("short", tmp_path / "calm")
+
+
+def test_no_scheduler_is_named(monkeypatch):
+    monkeypatch.setattr(sweeps.backends, "SCHEDULER_SECONDS", 0.5)
+    with pytest.raises(ValueError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9'.*dask"):
+        sweeps.run(toy(), device="cpu", scheduler="tcp://127.0.0.1:9")
