@@ -1,4 +1,4 @@
-"""Command line: ``companion --version | list | run EXPERIMENT | publish EXPERIMENT``.
+"""Command line: ``companion --version | list | run EXPERIMENT | publish EXPERIMENT | claims``.
 
 Every failure that a user can cause ends in one line on standard error and exit status 1 or 2,
 never in a traceback; a run stopped by Ctrl-C says how far it came and ends with status 130.
