@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from companion import __version__, papers
+from companion import __version__, papers, results, sweeps
 from companion.cli import main
 from companion.sweeps import Experiment
 
@@ -48,20 +49,90 @@ def test_list_names_every_experiment(capsys):
         assert experiment.title in out
 
 
-def test_run_prints_the_table(capsys, toy):
-    status, out, _ = call(capsys, "run", "toy", "--device", "cpu")
+def test_run_prints_the_table(capsys, toy, tmp_path):
+    status, out, _ = call(capsys, "run", "toy", "--device", "cpu", "--out", str(tmp_path))
     assert status == 0
-    assert out.split() == ["n", "value", "1", "1.5", "2", "1.5"]
+    assert out.split()[:6] == ["n", "value", "1", "1.5", "2", "1.5"]
     assert toy == ["cpu", "cpu"]
 
 
-def test_run_writes_parquet_where_told(capsys, toy, tmp_path):
-    out = tmp_path / "results"
-    status, text, _ = call(capsys, "run", "toy", "--preset", "full", "--out", str(out))
+def test_run_writes_where_told(capsys, toy, tmp_path):
+    status, text, _ = call(capsys, "run", "toy", "--preset", "full", "--out", str(tmp_path))
+    folder = tmp_path / "toy" / "full-seed0"
     assert status == 0
-    assert "toy.full.parquet (1 rows)" in text
-    assert pd.read_parquet(out / "toy.full.parquet")["n"].tolist() == [3]
-    assert [p.name for p in out.iterdir()] == ["toy.full.parquet"]
+    assert f"wrote {folder / 'toy.parquet'} (1 rows) and its manifest" in text
+    assert pd.read_parquet(folder / "toy.parquet")["n"].tolist() == [3]
+    assert {p.name for p in folder.iterdir()} == {"shards", "toy.parquet", "toy.json"}
+
+
+def test_runs_lie_in_the_build_folder_of_the_checkout(capsys, toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps.runner, "checkout", lambda: tmp_path)
+    assert call(capsys, "run", "toy", "--seed", "4")[0] == 0
+    assert (tmp_path / "build" / "runs" / "toy" / "quick-seed4" / "toy.json").is_file()
+
+
+def test_the_same_command_resumes(capsys, toy, tmp_path):
+    for _ in range(2):
+        assert call(capsys, "run", "toy", "--out", str(tmp_path))[0] == 0
+    assert len(toy) == 2, "the second call computed nothing"
+    shard = min((tmp_path / "toy" / "quick-seed0" / "shards").iterdir())
+    shard.write_bytes(b"half")
+    status, _, err = call(capsys, "run", "toy", "--out", str(tmp_path))
+    assert status == 0
+    assert err == (
+        f"companion: warning: shard {shard.name} is truncated or damaged (its checksum does not "
+        "match); computed anew.\n"
+    )
+
+
+def test_ctrl_c_is_one_line(capsys, toy, tmp_path, monkeypatch):
+    def stop(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sweeps.backends, "_work", stop)
+    status, out, err = call(capsys, "run", "toy", "--out", str(tmp_path))
+    assert status == 130
+    assert out == ""
+    assert err == ("companion: stopped; 0 of 2 shards of toy are done; the same command resumes.\n")
+
+
+def test_verify_compares_with_a_finished_run(capsys, toy, tmp_path, monkeypatch):
+    options = ["run", "toy", "--out", str(tmp_path)]
+    status, _, err = call(capsys, *options, "--verify")
+    assert status == 1
+    assert "no finished run of toy with preset 'quick' and seed 0 is in" in err
+    assert call(capsys, *options)[0] == 0
+    status, out, _ = call(capsys, *options, "--verify", "--sample", "1")
+    assert (status, out) == (
+        0,
+        "toy: 1 of 1 recomputed shards agree bit by bit (2 in all)\n",
+    )
+    work = sweeps.backends._work
+
+    def changed(*arguments):
+        result = work(*arguments)
+        return replace(result, frame=result.frame + 1e-9)
+
+    monkeypatch.setattr(sweeps.backends, "_work", changed)
+    status, out, _ = call(capsys, *options, "--verify")
+    assert status == 1
+    assert "0 of 2 recomputed shards agree" in out
+    assert "has other bits" in out
+
+
+def test_publish(capsys, toy, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "checkout", lambda: tmp_path / "checkout")
+    options = ["--out", str(tmp_path / "runs")]
+    status, _, err = call(capsys, "publish", "toy", *options)
+    assert status == 1
+    assert "holds no finished run" in err
+    assert call(capsys, "run", "toy", "--preset", "full", *options)[0] == 0
+    status, out, _ = call(capsys, "publish", "toy", *options)
+    assert status == 0
+    assert out.count("wrote ") == 2
+    assert results.published() == ["toy"]
+    status, out, _ = call(capsys, "run", "toy", "--preset", "full", "--verify", *options)
+    assert status == 0
 
 
 @pytest.mark.parametrize(
@@ -71,9 +142,14 @@ def test_run_writes_parquet_where_told(capsys, toy, tmp_path):
         (["run", "toy", "--preset", "slow"], "preset must be one of"),
         (["run", "toy", "--device", "tpu"], "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
         (["run", "toy", "--seed", "-1"], "seed must be a non-negative integer, got -1"),
+        (["run", "toy", "--jobs", "0"], "jobs must be a positive number of processes, or -1"),
+        (["run", "toy", "--scheduler", "nonsense://x"], "no Dask scheduler answers at"),
+        (["publish", "nonsense"], "no experiment is called 'nonsense'"),
+        (["publish", "toy"], "holds no finished run"),
     ],
 )
-def test_mistakes_end_in_one_line(capsys, toy, arguments, message):
+def test_mistakes_end_in_one_line(capsys, toy, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps.runner, "checkout", lambda: tmp_path)
     status, out, err = call(capsys, *arguments)
     assert status == 1
     assert out == ""
@@ -81,6 +157,7 @@ def test_mistakes_end_in_one_line(capsys, toy, arguments, message):
     assert message in err
     assert err.count("\n") == 1
     assert toy == [], "nothing was computed"
+    assert not list(tmp_path.iterdir()), "nothing was written"
 
 
 def test_cuda_where_there_is_none(capsys, toy, monkeypatch):

@@ -44,7 +44,6 @@ LIBRARIES = {
     "pandas": {"sweeps", "papers", "results", "evidence", "cli"},
     "pyarrow": {"sweeps", "papers", "cli"},
     "joblib": {"sweeps", "papers"},
-    "dask": {"sweeps"},
     "distributed": {"sweeps"},
     "tqdm": {"training", "sweeps", "papers", "cli"},
     "click": {"cli"},

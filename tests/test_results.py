@@ -49,7 +49,7 @@ def test_a_damaged_table_is_not_believed(checkout, run_dir):
     data = bytearray(table.read_bytes())
     data[100] ^= 1
     table.write_bytes(bytes(data))
-    with pytest.raises(ValueError, match="is damaged: its checksum .* restore it or run it anew"):
+    with pytest.raises(ValueError, match=r"is damaged: its checksum .* restore it or run it anew"):
         results.load("toy")
 
 
@@ -81,9 +81,7 @@ def test_a_release_asset_is_fetched(checkout, run_dir, monkeypatch):
     frame, note = results.load("toy")
     pd.testing.assert_frame_equal(frame, sweeps.run(toy(), "full"))
     assert note["preset"] == "full"
-    assert sorted(asked) == sorted(
-        (address, f"sha256:{sha}") for address, sha in assets.values()
-    )
+    assert sorted(asked) == sorted((address, f"sha256:{sha}") for address, sha in assets.values())
 
 
 def test_unknown_names(checkout, run_dir):

@@ -1,7 +1,7 @@
 """Check everything: style, types, pairs, claims, chapters, book, and last all tests.
 
     python -m tools.check               without slow tests and those for a GPU
-    python -m tools.check --all         with them
+    python -m tools.check --all         with them, and with every published result compared again
     python -m tools.check --only lint   one stage
 
 A stage that fails does not hide what later ones would say; the run fails if any stage failed.
@@ -26,12 +26,15 @@ _THREADS = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--all", action="store_true", help="also slow tests and those for a GPU")
-    parser.add_argument("--only", choices=[*STAGES, "tests"], help="run a single stage")
+    parser.add_argument(
+        "--only", choices=[*STAGES, *SLOW_STAGES, "tests"], help="run a single stage"
+    )
     options = parser.parse_args(arguments)
     if options.only == "tests":
         return tests(everything=options.all)
-    names = [options.only] if options.only else list(STAGES)
-    failed = [name for name in names if not _passes(name)]
+    stages = STAGES | (SLOW_STAGES if options.all or options.only else {})
+    names = [options.only] if options.only else list(stages)
+    failed = [name for name in names if not _passes(name, stages[name])]
     if not options.only and tests(everything=options.all):
         failed.append("tests")
     if failed:
@@ -39,10 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     return int(bool(failed))
 
 
-def _passes(name: str) -> bool:
+def _passes(name: str, stage: Callable[[], int]) -> bool:
     print(f"--- {name}", flush=True)
     started = time.perf_counter()
-    status = STAGES[name]()
+    status = stage()
     verdict = "FAILED" if status else "ok"
     print(f"    {name}: {verdict} ({time.perf_counter() - started:.1f} s)", flush=True)
     return status == 0
@@ -76,6 +79,10 @@ def book() -> int:
     return _python("tools.book")
 
 
+def drift() -> int:
+    return _python("tools.drift")
+
+
 def tests(*, everything: bool) -> int:
     """Run all tests, each worker on one thread; pytest's closing line is the last one printed."""
     print("--- tests", flush=True)
@@ -98,6 +105,8 @@ STAGES: dict[str, Callable[[], int]] = {
     "chapters": chapters,
     "book": book,
 }
+#: With ``--all``. The chapters make the same comparison for the figures that they show.
+SLOW_STAGES: dict[str, Callable[[], int]] = {"drift": drift}
 
 
 def _has_gpu() -> bool:

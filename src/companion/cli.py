@@ -1,4 +1,4 @@
-"""Command line: ``companion --version | list | run EXPERIMENT | publish EXPERIMENT``.
+"""Command line: ``companion --version | list | run EXPERIMENT | publish EXPERIMENT | claims``.
 
 Every failure that a user can cause ends in one line on standard error and exit status 1 or 2,
 never in a traceback; a run stopped by Ctrl-C says how far it came and ends with status 130.
@@ -88,9 +88,11 @@ def _add_run(group: Any) -> None:
     )
     def command(experiment: str, verify: bool, sample: int, **options: Any) -> None:
         """Run EXPERIMENT, or take up where it was stopped, and print its table."""
+        from companion import sweeps
         from companion.papers import find_experiment
 
         with warnings.catch_warnings():
+            warnings.simplefilter("always", sweeps.ShardWarning)
             warnings.showwarning = _show_warning
             found = find_experiment(experiment)
             if verify:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -120,8 +121,13 @@ def leads_somewhere(here: Path, link: str) -> bool:
     target = (here.parent / name.partition("?")[0]).resolve() if name else here
     if not target.is_file():
         return False
-    anchored = anchor and target.suffix == ".html"
-    return not anchored or soup_of(target.read_text(encoding="utf-8")).find(id=anchor) is not None
+    return not (anchor and target.suffix == ".html") or anchor in anchors(target)
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """Return every id of a page."""
+    return {str(tag["id"]) for tag in soup_of(page.read_text(encoding="utf-8")).find_all(id=True)}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -33,7 +35,7 @@ def data(name: str):
     for params in found.grid("quick"):
         depth = {"depth": min(params["depth"], 12)} if "depth" in params else {}
         grid.append({**params, **depth, **SMALL, "width": shrink[params["width"]]})
-    return sweeps.run(sweeps.Experiment(name, "", found.cell, {"quick": grid}), device="cpu")
+    return sweeps.run(replace(found, grids={"quick": grid}), device="cpu")
 
 
 CASES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -63,3 +64,47 @@ def test_no_scheduler_is_named(monkeypatch):
     monkeypatch.setattr(sweeps.backends, "SCHEDULER_SECONDS", 0.5)
     with pytest.raises(ValueError, match=r"no Dask scheduler answers at 'tcp://127.0.0.1:9'.*dask"):
         sweeps.run(toy(), device="cpu", scheduler="tcp://127.0.0.1:9")
+
+
+class FakeClient:
+    """A cluster whose workers answer what a test wants."""
+
+    def __init__(self, *answers):
+        self.answers = answers
+
+    def wait_for_workers(self, count, timeout):
+        if not self.answers:
+            raise TimeoutError
+
+    def run(self, probe, module, device):
+        assert probe(module, "cpu")[0] == "cpu", "it also works here"
+        return {f"tcp://{i}": answer for i, answer in enumerate(self.answers)}
+
+
+CODE = sweeps.code_hash("tests.sweeps.toys")
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ((), "has no workers; start some with `dask worker ADDRESS`"),
+        ((("cpu", "a", CODE), ("cuda", "b", CODE)), r"of several kinds \(cpu, cuda\)"),
+        ((("cpu", "a", CODE), ("cpu", "a", "older")), "the code of the Dask worker tcp://1 differ"),
+    ],
+)
+def test_workers_must_agree(answers, message):
+    with pytest.raises(ValueError, match=message):
+        sweeps.backends._agreed(FakeClient(*answers), "tcp://x", toy(), "auto")
+
+
+def test_the_device_is_that_of_the_workers():
+    answers = [("cuda", "H", CODE), ("cuda", "G", CODE)]
+    found = sweeps.backends._agreed(FakeClient(*answers), "tcp://x", toy(), "auto")
+    assert found == ("cuda", "G, H")
+
+
+def test_a_cell_of_a_script_is_refused(monkeypatch):
+    cell = replace(toy(), cell=lambda params, seed, device: None)
+    monkeypatch.setattr(cell.cell, "__module__", "__main__")
+    with pytest.raises(ValueError, match="which workers cannot import; move it to a module"):
+        sweeps.run(cell, device="cpu", scheduler="tcp://127.0.0.1:9")

@@ -72,6 +72,19 @@ def test_killed_again_and_again_a_run_ends_with_the_same_table(toys, tmp_path, k
     assert not list((folder / "shards").glob(".*")), "nothing half-written is left"
 
 
+def test_a_killed_runner_takes_its_workers_with_it(toys, tmp_path):
+    psutil = pytest.importorskip("psutil")
+    runner = toys(tmp_path, "--size", "short", "--jobs", 2)
+    wait_for_shards(tmp_path, 2, runner)
+    workers = psutil.Process(runner.pid).children(recursive=True)
+    assert len(workers) >= 2
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    _, alive = psutil.wait_procs(workers, timeout=PATIENCE)
+    assert not alive
+    assert finish(toys, tmp_path, "short", "--jobs", 2) == undisturbed("short", tmp_path / "calm")
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_says_how_far_the_run_came(toys, tmp_path, jobs):
     folder = tmp_path / "stopped"

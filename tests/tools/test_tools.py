@@ -93,6 +93,18 @@ def test_the_run_passes_when_every_stage_does(
     assert stages == ["types", "tests"]
 
 
+def test_drift_is_looked_for_in_the_long_run_only(
+    stages: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(check.STAGES, "lint", lambda: 0)
+    monkeypatch.setattr(check, "SLOW_STAGES", {"drift": lambda: (stages.append("drift"), 1)[1]})
+    assert check.main([]) == 0
+    assert "drift" not in stages
+    assert check.main(["--all"]) == 1
+    assert stages[-3:] == ["types", "drift", "tests"]
+    assert "FAILED: drift" in capsys.readouterr().out
+
+
 def test_failed_tests_fail_the_run(stages: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(check.STAGES, "lint", lambda: 0)
     monkeypatch.setattr(check, "tests", lambda *, everything: 1)

@@ -83,16 +83,17 @@ def norm_law(
     for kind, rows in data.groupby("kind", sort=False):
         widest = rows[rows["width"] == rows["width"].max()]
         ax.plot(widest["ratio"], widest[f"{quantity}_theory"], color=PALETTE[str(kind)])
-        for width, points in rows.groupby("width"):
-            widest_of_all = width == rows["width"].max()
+        narrower = rows[rows["width"] < rows["width"].max()]
+        for points in (narrower, widest):
+            widths = ", ".join(str(width) for width in sorted(set(points["width"])))
             errorbars(
                 ax,
                 points["ratio"],
                 points[quantity],
                 points[f"{quantity}_sem"],
                 role=str(kind),
-                label=f"{kind}, $n={width}$",
-                fillstyle="full" if widest_of_all else "none",
+                label=f"{kind}, $n={widths}$",
+                fillstyle="full" if points is widest else "none",
             )
     if live is not None:
         overlay(ax, live, live["ratio"], quantity)

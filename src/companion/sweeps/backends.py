@@ -7,6 +7,7 @@ they need no common file system, and no order of arrival can change the result.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 import time
@@ -190,13 +191,28 @@ def _probe(module: str, device: str) -> tuple[str, str, str]:
 
 
 def _numbered(shard: Shard, *arguments: Any) -> tuple[Shard, Result]:
+    """Compute one shard in a process of joblib."""
+    if multiprocessing.parent_process() is not None:
+        _obey_the_runner()
     return shard, _work(*arguments)
 
 
+@cache
+def _obey_the_runner() -> None:
+    """In a worker process, leave Ctrl-C to the runner and end when it has ended."""
+    runner = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == runner:
+            time.sleep(0.5)
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _work(cell: Cell, params: Params, seed: np.random.SeedSequence, device: str) -> Result:
-    """Compute one shard; in a worker process, leave Ctrl-C to the runner."""
-    if multiprocessing.parent_process() and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Compute one shard."""
     started = time.perf_counter()
     frame: pd.DataFrame = cell(params, seed, device)
     return Result(frame, time.perf_counter() - started, versions())

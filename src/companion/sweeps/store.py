@@ -228,7 +228,8 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _in_use(host: str, process: int, path: Path) -> bool:
-    if host != socket.gethostname():  # that process cannot be asked
+    # Elsewhere processes cannot be asked; on Windows the question would end them.
+    if host != socket.gethostname() or os.name != "posix":
         try:
             return time.time() - path.stat().st_mtime < _DAY
         except FileNotFoundError:
