@@ -18,7 +18,7 @@ from companion.papers.ledger import evidence_html
 from tools import provenance
 
 Row = dict[str, Any]
-_HEAD = ("id", "claim", "observed", "expected", "criterion", "verdict", "where")
+_HEAD = ("id", "verdict", "claim", "observed", "expected", "criterion", "where")
 _VERDICTS = {
     "supported": "supported",
     "conditional": "conditional",
@@ -39,7 +39,11 @@ class ClaimsLedger(SphinxDirective):
         rows = sorted(stored["claims"], key=lambda row: row["id"])
         run = nodes.paragraph(text=_run_text(stored))
         controls = nodes.raw("", _controls(rows), format="html")
-        return [nodes.container("", run, controls, _table(rows), classes=["claims-ledger"])]
+        return [
+            nodes.container(
+                "", run, controls, _table(rows), classes=["claims-ledger", "full-width"]
+            )
+        ]
 
 
 def _run_text(stored: Row) -> str:
@@ -111,11 +115,11 @@ def _row(row: Row) -> nodes.row:
     first = row["checks"][0]
     cells = [
         _text(row["id"]),
+        _text(row["verdict"] + ("" if row["agrees"] else f" (on record: {row['recorded']})")),
         _claim(row),
         _text(f"{first['quantity']}: {first['observed_text']}"),
         _text(first["expected_text"]),
         _text(first["criterion"]),
-        _text(row["verdict"] + ("" if row["agrees"] else f" (on record: {row['recorded']})")),
         _where(row),
     ]
     classes = [f"paper-{row['paper']}", f"verdict-{verdict_class(row)}"]

@@ -37,7 +37,7 @@ class ResultStatus(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Leave a mark; the tables are made when every chapter is executed."""
-        return [nodes.container("", classes=["result-status"])]
+        return [nodes.container("", classes=["result-status", "full-width"])]
 
 
 def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -100,7 +100,7 @@ def _experiment_row(facts: dict[str, Any]) -> list[str]:
         f"{manifest['networks']:,}".replace(",", " "),
         provenance.seconds_text(manifest["shard_seconds"]),
         manifest["date"][:10],
-        ", ".join(f"{name} {number}" for name, number in manifest["versions"].items()),
+        ", ".join(f"{name} {manifest['versions'][name]}" for name in ("torch", "numpy")),
         "current" if facts["current"] else "older code",
     ]
 

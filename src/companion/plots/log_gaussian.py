@@ -228,7 +228,6 @@ def gradient_fan(
         overlay(ax, chosen, chosen["layer"], "mean")
     ax.set(xlabel="layer $l$", ylabel=r"$\ln(\|g_l\|^2/\|g_L\|^2)$")
     ax.set_title(kind)
-    ax.legend(loc="lower right")
     return ax
 
 
@@ -257,7 +256,6 @@ def next_order(
     ticks = sorted({*data["width"], *(() if live is None else live["width"])})
     ax.set_xticks(ticks, [str(t) for t in ticks])
     ax.minorticks_off()
-    _legend_once(ax, loc="center")
     return ax
 
 
@@ -316,13 +314,6 @@ def explorer(data: pd.DataFrame, name: str = "lg-explorer") -> Interactive:
             "law too narrow for a vanilla network, and the vanilla law follows the histogram."
         ),
     )
-
-
-def _legend_once(ax: Axes, **options: Any) -> None:
-    """Legend with each label once: what is drawn in several calls is one thing."""
-    handles, labels = ax.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    ax.legend(list(once.values()), list(once), **options)
 
 
 def _explorer_state(
