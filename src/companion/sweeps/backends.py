@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -75,16 +75,13 @@ def joblib(device: str, jobs: int) -> Iterator[Backend]:
     ) -> Generator[tuple[Shard, Result], None, None]:
         pool = Parallel(jobs, return_as="generator_unordered", pre_dispatch=jobs + 1, batch_size=1)
         tasks = (delayed(_numbered)(s, experiment.cell, s.params, s.seed, kind) for s in shards)
-        results = pool(tasks)
-        try:
+        with closing(pool(tasks)) as results:
             yield from results
-        finally:
-            with warnings.catch_warnings():  # of tasks that a stopped run leaves undone
-                warnings.simplefilter("ignore", UserWarning)
-                results.close()
 
     kind = device_kind(device)
-    yield Backend(compute, kind, device_name(kind))
+    with warnings.catch_warnings():  # a stopped run leaves tasks undone, as it should
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"joblib\.parallel")
+        yield Backend(compute, kind, device_name(kind))
 
 
 @contextmanager
