@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import pydoc
 import shutil
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -69,6 +70,26 @@ def experiments_of(cells: list[Any]) -> list[str]:
 def named(metadata: dict[str, Any]) -> list[str]:
     """Return the experiments that the metadata of one cell name."""
     return list(metadata.get("companion", {}).get("experiments", []))
+
+
+def functions(metadata: dict[str, Any]) -> list[str]:
+    """Return the functions, by full name, that the metadata of a cell names as its source."""
+    return list(metadata.get("companion", {}).get("code", []))
+
+
+@cache
+def function_url(name: str) -> str:
+    """Return the address of the code of a function of the package.
+
+    Raises
+    ------
+    ValueError
+        If there is no such function.
+    """
+    found = pydoc.locate(name)
+    if not callable(found):
+        raise ValueError(f"code: {name!r} in the metadata of a cell is not a function; mend it.")
+    return code_url(**ledger.source_of(found))
 
 
 def chapter_pages(root: Path) -> list[str]:

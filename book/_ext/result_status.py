@@ -1,8 +1,9 @@
 """Provenance on the pages: chapter stamps, sources of figures, directive ``{result-status}``.
 
 Authors name the experiments of a figure in the metadata of its cell,
-``companion: {experiments: [ID]}``; everything else is written here, once all chapters are
-executed.
+``companion: {experiments: [ID]}``, or the functions that compute it on the page,
+``companion: {code: [companion.papers.primer.log_norms]}``; everything else is written here, once
+all chapters are executed.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     page = Path(app.env.doc2path(docname)).relative_to(root).as_posix()
     if page in provenance.chapter_pages(root):
         _stamp(doctree, provenance.chapter(root, page), up)
-        for cell, names in _sourced_cells(doctree):
-            _add_sources(cell, names, provenance.chapter(root, page), up)
+        for cell in _sourced_cells(doctree):
+            _add_sources(cell, provenance.chapter(root, page), up)
 
 
 def _status(root: Path, up: str) -> list[nodes.Node]:
@@ -126,18 +127,24 @@ def _stamp(doctree: nodes.document, facts: dict[str, Any], up: str) -> None:
         return
 
 
-def _sourced_cells(doctree: nodes.document) -> Iterator[tuple[nodes.container, list[str]]]:
+def _sourced_cells(doctree: nodes.document) -> Iterator[nodes.container]:
     for cell in list(doctree.findall(nodes.container)):
-        if cell.get("nb_element") == "cell_code" and provenance.named(cell["cell_metadata"]):
-            yield cell, provenance.named(cell["cell_metadata"])
+        if cell.get("nb_element") == "cell_code" and "companion" in cell["cell_metadata"]:
+            yield cell
 
 
-def _add_sources(cell: nodes.container, names: list[str], chapter: dict[str, Any], up: str) -> None:
+def _add_sources(cell: nodes.container, chapter: dict[str, Any], up: str) -> None:
     """Link data and code under a figure: in its caption, or below one without."""
+    metadata = cell["cell_metadata"]
     source = nodes.inline("", classes=["companion-source"])
-    for name in names:
+    for name in provenance.named(metadata):
         source += _source(name, up)
-    source += nodes.Text(f"Live run: {chapter['preset']}, {chapter['device']}, {chapter['date']}.")
+    for name in provenance.functions(metadata):
+        code = nodes.reference("", "code", refuri=provenance.function_url(name))
+        source += [nodes.Text(f"{name.split('.')[-1]}, computed on this page: "), code]
+        source += nodes.Text(". ")
+    label = "Live run" if provenance.named(metadata) else "Run"
+    source += nodes.Text(f"{label}: {chapter['preset']}, {chapter['device']}, {chapter['date']}.")
     captions = list(cell.findall(nodes.caption))
     if captions:
         captions[0] += [nodes.Text(" "), source]

@@ -122,6 +122,15 @@ def test_figures_link_to_their_data_and_code(html: Path) -> None:
     assert len(figures) == len(sources) - 1, "the interactive figure has it below"
 
 
+@pytest.mark.parametrize("page", page_names(only_notebooks=True))
+def test_no_figure_is_without_a_source(html: Path, page: str) -> None:
+    figures = [f for f in soup(html, page).select("article figure") if f.find("img")]
+    assert figures
+    for figure in figures:
+        labels = [link.get_text() for link in figure.select(".companion-source a")]
+        assert "code" in labels, figure.get("id")
+
+
 def test_served_data_are_the_published_data(html: Path) -> None:
     for name in results.published():
         table, _ = results.load(name)

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import time
 from dataclasses import replace
 
 import pytest
 
 from companion import sweeps
-from tests.sweeps.test_faults import PATIENCE, finish, undisturbed, wait_for_shards
+from tests.sweeps.test_faults import PATIENCE, done, finish, undisturbed, wait_for_shards
 from tests.sweeps.toys import toy
 
 pytest.importorskip("distributed")
 
 
 @pytest.fixture
-def scheduler(start, tmp_path):
-    """Address of a scheduler without workers."""
+def scheduler_process(start, tmp_path):
+    """A scheduler without workers, which writes its address to a file."""
     note = tmp_path / "scheduler.json"
     options = ["--host", "127.0.0.1", "--port", 0, "--no-dashboard", "--scheduler-file", note]
-    start("distributed.cli.dask_scheduler", *options)
+    return start("distributed.cli.dask_scheduler", *options, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def scheduler(scheduler_process, tmp_path):
+    """Address of the scheduler."""
+    note = tmp_path / "scheduler.json"
     limit = time.monotonic() + PATIENCE
     while not note.exists() or not note.read_text():
         assert time.monotonic() < limit, "the scheduler does not start"
@@ -33,7 +40,8 @@ def scheduler(start, tmp_path):
 def workers(start, scheduler, tmp_path):
     """Two workers, each one process with one thread."""
     options = ["--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", tmp_path / "w"]
-    return [start("distributed.cli.dask_worker", scheduler, *options) for _ in range(2)]
+    command = ("distributed.cli.dask_worker", scheduler, *options)
+    return [start(*command, stderr=subprocess.DEVNULL) for _ in range(2)]
 
 
 def test_a_killed_worker_changes_nothing(toys, scheduler, workers, tmp_path):
@@ -47,6 +55,19 @@ def test_a_killed_worker_changes_nothing(toys, scheduler, workers, tmp_path):
     calm = undisturbed("cluster", tmp_path / "calm")
     assert sweeps.manifest.file_hash(folder / "toy.parquet") == calm
     assert workers[1].poll() is None
+
+
+def test_a_lost_scheduler_is_one_line(toys, scheduler, scheduler_process, workers, tmp_path):
+    folder = tmp_path / "lost"
+    runner = toys(folder, "--size", "short", "--scheduler", scheduler)
+    wait_for_shards(folder, 2, runner)
+    scheduler_process.send_signal(signal.SIGKILL)
+    _, error = runner.communicate(timeout=PATIENCE)
+    assert runner.returncode == 1
+    assert error.count("\n") == 1, error
+    assert f"the Dask cluster at '{scheduler}' was lost" in error
+    assert f"{done(folder)} of 12 shards of toy are done; the same command resumes" in error
+    assert finish(toys, folder, "short") == undisturbed("short", tmp_path / "calm")
 
 
 def test_a_run_goes_on_elsewhere(toys, scheduler, workers, tmp_path):

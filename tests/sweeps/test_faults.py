@@ -85,6 +85,21 @@ def test_a_killed_runner_takes_its_workers_with_it(toys, tmp_path):
     assert finish(toys, tmp_path, "short", "--jobs", 2) == undisturbed("short", tmp_path / "calm")
 
 
+def test_a_killed_worker_process_is_one_line(toys, tmp_path):
+    psutil = pytest.importorskip("psutil")
+    runner = toys(tmp_path, "--size", "short", "--jobs", 2)
+    wait_for_shards(tmp_path, 3, runner)
+    for child in psutil.Process(runner.pid).children():
+        if "LokyProcess" in " ".join(child.cmdline()):
+            child.kill()
+            break
+    _, error = runner.communicate(timeout=PATIENCE)
+    assert runner.returncode == 1
+    assert error.splitlines()[-1].startswith("toy: a worker process was killed"), error
+    assert f"{done(tmp_path)} of 12 shards of toy are done; the same command resumes" in error
+    assert finish(toys, tmp_path, "short") == undisturbed("short", tmp_path / "calm")
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_says_how_far_the_run_came(toys, tmp_path, jobs):
     folder = tmp_path / "stopped"

@@ -6,6 +6,7 @@ they need no common file system, and no order of arrival can change the result.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor, CancelledError
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -27,12 +29,16 @@ from companion.sweeps.code import code_hash
 from companion.sweeps.experiment import Cell, Experiment, Params, Shard, device_kind
 from companion.sweeps.store import Result
 
-__all__ = ["Backend", "dask", "joblib", "serial", "versions"]
+__all__ = ["Backend", "WorkersLost", "dask", "joblib", "serial", "versions"]
 
 #: How long to wait for the answer of a scheduler.
 SCHEDULER_SECONDS = 10.0
 
 _LIBRARIES = ("numpy", "scipy", "pandas", "pyarrow", "torch")
+
+
+class WorkersLost(OSError):
+    """What computes the shards is gone; the message says what is known."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +81,18 @@ def joblib(device: str, jobs: int) -> Iterator[Backend]:
     ) -> Generator[tuple[Shard, Result], None, None]:
         pool = Parallel(jobs, return_as="generator_unordered", pre_dispatch=jobs + 1, batch_size=1)
         tasks = (delayed(_numbered)(s, experiment.cell, s.params, s.seed, kind) for s in shards)
-        results = pool(tasks)
         try:
-            yield from results
-        finally:
-            with warnings.catch_warnings():  # of tasks that a stopped run leaves undone
-                warnings.simplefilter("ignore", UserWarning)
-                results.close()
+            with closing(pool(tasks)) as results:
+                yield from results
+        except BrokenExecutor:
+            raise WorkersLost(
+                "a worker process was killed, perhaps for want of memory; try fewer jobs."
+            ) from None
 
     kind = device_kind(device)
-    yield Backend(compute, kind, device_name(kind))
+    with warnings.catch_warnings():  # a stopped run leaves tasks undone, as it should
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"joblib\.parallel")
+        yield Backend(compute, kind, device_name(kind))
 
 
 @contextmanager
@@ -97,7 +105,7 @@ def dask(device: str, scheduler: str, experiment: Experiment) -> Iterator[Backen
         If the scheduler does not answer, has no workers, or they differ in code or device.
     """
     require("distributed", extra="cluster", purpose="run on a Dask cluster")
-    from distributed import Client, as_completed
+    from distributed import Client, KilledWorker, as_completed
 
     if experiment.cell.__module__ == "__main__":
         raise ValueError(
@@ -119,10 +127,19 @@ def dask(device: str, scheduler: str, experiment: Experiment) -> Iterator[Backen
             client.submit(_work, experiment.cell, s.params, s.seed, kind, pure=False): s
             for s in shards
         }
-        for future, result in as_completed(futures, loop=client.loop, with_results=True):
-            yield futures[future], result
+        finished = as_completed(futures, loop=client.loop, with_results=True)
+        try:
+            for future, result in finished:
+                if isinstance(result, BaseException):
+                    raise result
+                yield futures[future], result
+        except (KilledWorker, CancelledError) as error:
+            raise WorkersLost(
+                f"the Dask cluster at {scheduler!r} was lost ({type(error).__name__}); see the "
+                "messages of its scheduler and workers."
+            ) from None
 
-    with client:
+    with _silenced("distributed.client", "distributed.utils"), client:
         kind, name = _agreed(client, scheduler, experiment, device)
         yield Backend(compute, kind, name)
 
@@ -157,6 +174,20 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+@contextmanager
+def _silenced(*names: str) -> Iterator[None]:
+    """Keep loggers from printing tracebacks of what the runner says in one line."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _agreed(client: Any, scheduler: str, experiment: Experiment, device: str) -> tuple[str, str]:

@@ -65,6 +65,8 @@ def run(
         On Ctrl-C; everything but the shards in flight is kept.
     StoreError
         If ``folder`` cannot be written; what is there stays valid.
+    WorkersLost
+        If the cluster goes away; everything but the shards in flight is kept.
     ValueError
         For a wrong argument, naming it.
     """
@@ -81,8 +83,8 @@ def run(
                     done[shard.index] = store.put(todo, shard, result) if store else result
         except KeyboardInterrupt:
             raise SweepInterrupted(_standing(todo, done, store)) from None
-        except StoreError as error:
-            raise StoreError(f"{error} {_standing(todo, done, store)}") from error
+        except (StoreError, backends.WorkersLost) as error:
+            raise type(error)(f"{error} {_standing(todo, done, store)}") from error
     table = assemble(todo, done)
     if folder is not None and not (complete and manifest.still_true(Path(folder), todo, table)):
         _close(Path(folder), todo, done, table, engine.name, time.perf_counter() - started)
