@@ -39,11 +39,7 @@ class ClaimsLedger(SphinxDirective):
         rows = sorted(stored["claims"], key=lambda row: row["id"])
         run = nodes.paragraph(text=_run_text(stored))
         controls = nodes.raw("", _controls(rows), format="html")
-        return [
-            nodes.container(
-                "", run, controls, _table(rows), classes=["claims-ledger", "full-width"]
-            )
-        ]
+        return [nodes.container("", run, controls, _table(rows), classes=["claims-ledger"])]
 
 
 def _run_text(stored: Row) -> str:

@@ -38,7 +38,7 @@ class ResultStatus(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Leave a mark; the tables are made when every chapter is executed."""
-        return [nodes.container("", classes=["result-status", "full-width"])]
+        return [nodes.container("", classes=["result-status"])]
 
 
 def fill(app: Sphinx, doctree: nodes.document, docname: str) -> None:

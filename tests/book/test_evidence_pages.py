@@ -44,11 +44,12 @@ def test_the_ledger_has_a_row_for_each_claim(html: Path, stored: list[dict]) -> 
         text = [cell.get_text(" ", strip=True) for cell in cells]
         record = by_id[text[0]]
         first = record["checks"][0]
-        assert record["statement"] in text[1]
-        assert record["origin"] in text[1]
-        assert record["defect"] in text[1]
-        assert text[2] == f"{first['quantity']}: {first['observed_text']}"
-        assert text[3:6] == [first["expected_text"], first["criterion"], record["verdict"]]
+        assert text[1] == record["verdict"]
+        assert record["statement"] in text[2]
+        assert record["origin"] in text[2]
+        assert record["defect"] in text[2]
+        assert text[3] == f"{first['quantity']}: {first['observed_text']}"
+        assert text[4:6] == [first["expected_text"], first["criterion"]]
         assert len(row.select("details tbody tr")) == len(record["checks"])
 
 
