@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from companion.simulate import blocks
+from companion.architecture import ResNetSpec
+from companion.simulate import blocks, matrixfree
 from companion.simulate.blocks import Noise, batches, block_size, resolve_device, resolve_dtype
 
 CPU = torch.device("cpu")
@@ -139,3 +140,25 @@ def test_the_missing_extra_is_named():
     with pytest.raises(MissingExtraError, match=message):
         require("no_such", extra="wings", purpose="fly")
     assert issubclass(MissingExtraError, ImportError)
+
+
+def test_a_simulation_runs_on_one_thread_and_gives_the_others_back(monkeypatch):
+    seen = []
+    true = matrixfree.Chain.step
+
+    def step(self, *args):
+        seen.append(torch.get_num_threads())
+        return true(self, *args)
+
+    monkeypatch.setattr(matrixfree.Chain, "step", step)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        matrixfree.forward(ResNetSpec.log_gaussian(3, 4, 0.6, 0.8), 2, seed=1, device="cpu")
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+        with pytest.raises(RuntimeError, match="stop"), blocks.one_thread():
+            raise RuntimeError("stop")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
