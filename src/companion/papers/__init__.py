@@ -14,12 +14,10 @@ from companion._optional import require
 require("torch", extra="sim", purpose="run experiments")
 require("pandas", extra="evidence", purpose="run experiments")
 
-import pandas as pd  # noqa: E402
-
 from companion.papers import ledger, log_gaussian  # noqa: E402
 from companion.papers.claims import Claim  # noqa: E402
 from companion.papers.ledger import ClaimsReport  # noqa: E402
-from companion.sweeps import Experiment, preset_from_environment, run  # noqa: E402
+from companion.sweeps import Experiment, preset_from_environment  # noqa: E402
 
 __all__ = [
     "CLAIMS_VARIABLE",
@@ -28,7 +26,6 @@ __all__ = [
     "all_experiments",
     "claims_report",
     "find_experiment",
-    "run_experiment",
     "select_claims",
 ]
 
@@ -61,11 +58,6 @@ def find_experiment(name: str) -> Experiment:
     if name not in known:
         raise ValueError(f"no experiment is called {name!r}; known are: {', '.join(known)}.")
     return known[name]
-
-
-def run_experiment(name: str, *, seed: int = 0, device: str = "auto") -> pd.DataFrame:
-    """Data of one experiment, at the preset named by ``COMPANION_PRESET`` (default quick)."""
-    return run(find_experiment(name), preset_from_environment(), seed=seed, device=device)
 
 
 def select_claims(paper: str | None = None, names: Sequence[str] = ()) -> list[tuple[str, Claim]]:

@@ -4,7 +4,7 @@ A defect is a function that patches one function of the library; its docstring s
 `planted` runs a block of code with a defect in the library and always takes it out again:
 
 >>> with planted(no_interlayer_term):
-...     finding = find_claim("LG-10").run()
+...     finding = all_claims()["LG-10"].run()
 
 """
 
