@@ -25,7 +25,7 @@ Source of the recursion: standard (the limit of large width), derived in the boo
 from __future__ import annotations
 
 from companion.kernels.branch import Branch
-from companion.kernels.nngp import (
+from companion.kernels.gram import (
     StreamKernels,
     cross_kernels,
     input_kernel,

@@ -34,7 +34,7 @@ from companion.response.closedform import (
     leading_scale,
     reduced_operating_point,
 )
-from companion.response.fluctuations import Fluctuations, fluctuations
+from companion.response.finite_width import Fluctuations, fluctuations
 from companion.response.influence import influence_covariance
 from companion.response.optimum import (
     Plateau,

@@ -18,7 +18,7 @@ from companion._validation import choice, positive_integer
 from companion.architecture import ResNetSpec
 from companion.kernels import Branch, stream_kernels
 from companion.montecarlo import Estimate
-from companion.response.fluctuations import check_single_blocks
+from companion.response.finite_width import check_single_blocks
 
 __all__ = ["influence_covariance", "influence_weights"]
 
