@@ -33,7 +33,17 @@ from companion.sweeps import Experiment, preset_from_environment, run  # noqa: E
 __all__ = ["INDEX", "LIVE_SEED", "Agreement", "Evidence", "compare", "gather"]
 
 #: Columns that number the rows of one cell.
-INDEX: Final = ("layer", "lag", "x")
+INDEX: Final = (
+    "layer",
+    "lag",
+    "x",
+    "beta",
+    "direction",
+    "steps",
+    "learning_rate",
+    "kind",
+    "entry",
+)
 
 #: Seed of live runs: not that of the published ones, so that the two are independent.
 LIVE_SEED: Final = 1
@@ -222,12 +232,14 @@ def _distance(joined: pd.DataFrame, name: str) -> np.ndarray:
     if "networks_live" in joined:
         ratio = joined["networks"].to_numpy() / joined["networks_live"].to_numpy()
         live = np.maximum(live, error * np.sqrt(ratio))
-    gap = np.abs(joined[name].to_numpy() - joined[f"{name}_live"].to_numpy())
+    one, two = joined[name].to_numpy(), joined[f"{name}_live"].to_numpy()
+    gap, absent = np.abs(one - two), np.isnan(one) & np.isnan(two)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(gap == 0, 0.0, gap / np.hypot(error, live))
+        return np.where((gap == 0) | absent, 0.0, gap / np.hypot(error, live))
 
 
 def _mismatch(one: pd.Series, two: pd.Series) -> np.ndarray:
-    """Infinite where two exact numbers differ, else zero."""
-    same = np.isclose(one.to_numpy(), two.to_numpy(), rtol=_THEORY_TOLERANCE, atol=1e-12)
+    """Infinite where two exact numbers differ, else zero; two absent ones do not differ."""
+    pair = one.to_numpy(), two.to_numpy()
+    same = np.isclose(*pair, rtol=_THEORY_TOLERANCE, atol=1e-12, equal_nan=True)
     return np.where(same, 0.0, np.inf)
