@@ -525,3 +525,39 @@ def test_the_table_of_sources():
         assert source.hashes
         assert all(address.endswith("/") for address in source.addresses)
         assert source.size > 10**7
+
+
+@pytest.mark.parametrize("name", ["digits", "imagenet"])
+def test_what_cannot_be_fetched_is_named(name):
+    for function in (datasets.fetch, datasets.present):
+        with pytest.raises(ValueError, match=f"name of a data set that is fetched .* got '{name}'"):
+            function(name)
+
+
+def test_a_folder_of_nobody_is_a_value_error(monkeypatch):
+    monkeypatch.setenv(datasets.DATA_VARIABLE, "~nosuchuser/x")
+    with pytest.raises(ValueError, match="COMPANION_DATA must name a folder"):
+        datasets.cache_folder()
+
+
+def test_data_of_a_wrong_kind_are_named():
+    digits = datasets.load()
+    with pytest.raises(TypeError, match="x_train must be float32 and y_train int64"):
+        replace(digits, x_train=digits.x_train.astype(np.float64))
+    with pytest.raises(ValueError, match="y_test must lie between 0 and 9"):
+        replace(digits, y_test=digits.y_test + 5)
+    with pytest.raises(ValueError, match="x_test must have the 64 features"):
+        replace(digits, x_test=digits.x_test[:, :3])
+    with pytest.raises(TypeError, match="x_validation and y_validation must be arrays"):
+        replace(digits, x_validation=digits.x_test)
+    with pytest.raises(ValueError, match="x_train must vary to be standardized"):
+        replace(digits, x_train=np.ones_like(digits.x_train)).standardized()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "seed", "message"),
+    [(0.2, None, "seed must be an integer"), (0.2, -1, "seed must be"), (1e-4, 0, "fraction must")],
+)
+def test_bad_splits_are_named(fraction, seed, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.load().hold_out(fraction, seed=seed)

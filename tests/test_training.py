@@ -435,3 +435,23 @@ def test_lengths_must_agree(digits):
 def test_a_stack_holds_at_least_one_run(digits):
     with pytest.raises(ValueError, match="stack must be a positive integer, got 0"):
         train([spec()], digits, Settings(), seeds=[0], stack=0)
+
+
+def test_a_divergence_in_the_last_step_is_recorded():
+    """No loss is taken after it, but the weights are lost."""
+    data = datasets.load()
+    few = slice(0, 100)
+    small = Dataset(
+        **{
+            **{name: getattr(data, name) for name in ("x_test", "y_test", "name", "labels")},
+            **{name: getattr(data, name) for name in ("shape", "source", "split")},
+            "x_train": data.x_train[few],
+            "y_train": data.y_train[few],
+        }
+    )
+    spec = ResNetSpec.large_depth(3, 8, 0.5, block="single", d_in=64, outputs=10)
+    settings = Settings(optimiser="sgd", learning_rate=1e39, epochs=1, batch_size=100)
+    (run,) = train([spec], small, settings, seeds=[1], device="cpu")
+    assert run.diverged
+    assert run.diverged_at == 0
+    assert run.accuracy == 0.1

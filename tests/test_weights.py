@@ -477,3 +477,15 @@ def test_errors_of_the_laws():
         Smooth().process(np.ones((2, 2)), 3, np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"kind of weight law must be .*'fractional'.*'smooth'"):
         weight_law_from_dict({"kind": "gaussian"})
+
+
+@pytest.mark.parametrize("variance", [5e-324, 1e308])
+def test_variances_whose_covariance_leaves_the_numbers_are_refused(variance):
+    with pytest.raises(ValueError, match="variance must lie between 1e-200 and 1e"):
+        weights.Smooth(variance)
+
+
+@pytest.mark.parametrize("shape", [2.5, None])
+def test_shapes_of_a_wrong_type_are_named(shape):
+    with pytest.raises(TypeError, match="shape must be an integer or a sequence of integers"):
+        weights.IID().sample(2, shape, np.random.default_rng(0))

@@ -30,7 +30,7 @@ from companion.montecarlo import AGREEMENT_SIGMAS  # noqa: E402
 from companion.papers import find_experiment  # noqa: E402
 from companion.sweeps import Experiment, preset_from_environment, run  # noqa: E402
 
-__all__ = ["INDEX", "LIVE_SEED", "Agreement", "Evidence", "compare", "gather"]
+__all__ = ["INDEX", "LIVE_SEED", "SAMPLE_SIZES", "Agreement", "Evidence", "compare", "gather"]
 
 #: Columns that number the rows of one cell.
 INDEX: Final = (
@@ -44,6 +44,9 @@ INDEX: Final = (
     "kind",
     "entry",
 )
+
+#: Parameters that say how many were drawn, not of what.
+SAMPLE_SIZES: Final = ("networks", "inputs")
 
 #: Seed of live runs: not that of the published ones, so that the two are independent.
 LIVE_SEED: Final = 1
@@ -174,7 +177,7 @@ def _live(experiment: Experiment, device: str) -> pd.DataFrame:
 def compare(full: pd.DataFrame, quick: pd.DataFrame, experiment: Experiment) -> Agreement:
     """Compare the cells that two tables of an experiment share.
 
-    Cells are the same if all parameters but the number of networks are. Estimates may differ by
+    Cells are the same if all parameters but the `SAMPLE_SIZES` are. Estimates may differ by
     their joint standard error times a limit, theory not at all.
     """
     keys = _keys(full, quick, experiment)
@@ -204,7 +207,7 @@ def _limit(count: int) -> float:
 
 def _keys(full: pd.DataFrame, quick: pd.DataFrame, experiment: Experiment) -> list[str]:
     grids = [*experiment.grids["quick"], *experiment.grids["full"]]
-    parameters = {name for params in grids for name in params} - {"networks"}
+    parameters = {name for params in grids for name in params} - set(SAMPLE_SIZES)
     shared = [name for name in full.columns if name in quick.columns]
     return [name for name in shared if name in parameters or name in INDEX]
 

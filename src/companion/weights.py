@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -45,6 +45,9 @@ FloatArray = NDArray[np.float64]
 
 #: Eigenvalues of an embedding down to minus this share of the largest are zeros, rounded.
 _ROUNDING: Final = 1e-13
+
+#: Least variance of a smooth law, and the inverse of the largest: its exponents stay in range.
+_LEAST_VARIANCE: Final = 1e-200
 
 
 @dataclass(frozen=True)
@@ -345,6 +348,11 @@ class Smooth(GaussianLaw):
         object.__setattr__(
             self, "variance", real_number(self.variance, "variance", minimum=0.0, strict=True)
         )
+        if not _LEAST_VARIANCE <= self.variance <= 1 / _LEAST_VARIANCE:
+            raise ValueError(
+                f"variance must lie between {_LEAST_VARIANCE:g} and {1 / _LEAST_VARIANCE:g}, got "
+                f"{self.variance:g}; beyond, layers are independent or alike: use IID or one layer"
+            )
 
     def covariance(self, lags: ArrayLike, depth: int | None = None) -> FloatArray:
         """Without cancellation at any depth, which is needed; see :meth:`WeightLaw.covariance`."""
@@ -367,8 +375,8 @@ class Smooth(GaussianLaw):
         Parameters
         ----------
         times
-            Times ``l / L`` in units of the whole depth, shape ``(m,)``, in any order. Taking every
-            second time of a draw gives the same paths on a coarser grid.
+            Times ``l / L`` in units of the whole depth, shape ``(m,)``, in any order. Every
+            second row of the result is the same path on a coarser grid.
         shape
             Shape of one layer's matrix.
         rng
@@ -432,6 +440,10 @@ def layered_shape(
         raise TypeError(
             f"rng must be a numpy.random.Generator, got {rng!r}; "
             "pass numpy.random.default_rng(seed)"
+        )
+    if not isinstance(shape, (int, np.integer, Iterable)):
+        raise TypeError(
+            f"shape must be an integer or a sequence of integers, got {shape!r}; pass e.g. (n, n)"
         )
     dims = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     checked = tuple(positive_integer(dim, "every dimension of shape") for dim in dims)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -253,3 +254,12 @@ def test_errors_of_arguments():
         dl.sample_norms(spec, 1.5, np.random.default_rng(1))
     with pytest.raises(ValueError, match="width must be at least 2"):
         dl.sample_displacements(large_depth(1, 5), 10, np.random.default_rng(1))
+
+
+def test_memory_does_not_grow_with_the_width():
+    """A table of all values of a binomial variable would take tens of gigabytes here."""
+    first, threshold, alias = _draws.binomial_table(10**9)
+    assert threshold.size == alias.size < 10**6
+    assert first < 10**9 / 2 < first + threshold.size
+    sample = dl.sample_log_norm(large_depth(10**9, 20), 50, np.random.default_rng(1))
+    assert np.allclose(sample, 20 * math.log1p(0.5 / 20), atol=1e-3)

@@ -392,3 +392,18 @@ def test_critical_scale_reaches_the_level(level):
         scale = dl.critical_scale(g, block, level=level)
         reached = dl.log_displacement(g, scale, block)[-1]
         assert reached == pytest.approx(math.log(level), abs=1e-8)
+
+
+def test_a_first_order_sum_of_zero_is_named():
+    with pytest.raises(ValueError, match="covariance must have a positive first-order sum, got 0"):
+        dl.critical_scale([1.0, -1.0], "single")
+
+
+@pytest.mark.parametrize(
+    ("function", "depth"), [(dl.covariance_matrix, 10_000), (dl.log_gradient_displacement, 6000)]
+)
+def test_more_memory_than_there_is_is_refused_beforehand(function, depth):
+    g = np.zeros(depth)
+    g[0] = 1.0
+    with pytest.raises(ValueError, match=r"covariance of depth \d+ needs [23]\.\d GiB"):
+        function(g, 0.1)

@@ -322,3 +322,10 @@ def test_the_error_is_measured(monkeypatch):
     monkeypatch.setattr(exact, "_LARGEST_ERROR", 1e-6)
     with pytest.raises(ValueError, match="not resolved"):
         dl.exact_law(large_depth(5, 50, 0.25))
+
+
+def test_the_density_is_zero_outside_of_its_grid():
+    law = dl.exact_law(large_depth(12, 20))
+    far = np.array([-1e9, law.x[0] - 1, law.x[-1] + 1, 1e9, np.nan])
+    assert np.array_equal(law.pdf(far), [0, 0, 0, 0, np.nan], equal_nan=True)
+    assert law.pdf(law.mean) > 0

@@ -88,7 +88,7 @@ def test_names_of_presets_and_papers_are_checked():
         claim(True, "supported").run("slow")
     with pytest.raises(ValueError, match="paper must be one of large-depth, log-gaussian"):
         select_claims("lg")
-    with pytest.raises(ValueError, match="no claim is called 'LG-99'; known are: LG-01"):
+    with pytest.raises(ValueError, match="no claim is called 'LG-99'; known are: LD-01"):
         select_claims(names=["LG-99"])
 
 

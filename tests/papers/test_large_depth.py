@@ -95,6 +95,14 @@ def test_scan_agrees_with_the_exact_moment_and_would_notice_another():
     assert ((frame["square"] - other).abs() > 4.5 * frame["square_sem"]).all()
 
 
+def test_no_theory_stands_beside_correlated_weights_of_another_activation():
+    params = {"law": "smooth", "depth": 6, "width": 4, "betas": (1.0,), "networks": 3}
+    for activation, known in (("relu", True), ("linear", False)):
+        cell = {**params, "activation": activation}
+        rms = theory.scan(cells.scan(cell, np.random.SeedSequence(1), "cpu"), cell)["rms_theory"]
+        assert (np.isfinite(rms) == known).all()
+
+
 def test_theory_of_a_column_is_the_recursion():
     params = {
         "block": "two-layer",

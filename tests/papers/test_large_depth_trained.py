@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from companion.papers import find_experiment
-from companion.papers.large_depth import trained
+from companion.papers.large_depth import claims, theory, trained
 from companion.training import Settings
 from companion.training.stack import Stack
 from companion.weights import IID, FractionalNoise, Smooth
@@ -125,6 +125,45 @@ def test_a_diverged_run_is_said_to_be_one():
     assert "after" not in row
 
 
+ROUGH = {"depth": 3, "width": 4, "networks": 2, "epochs": 1, "initialization": "iid, beta=1"}
+
+
+@pytest.mark.parametrize("traces", [{}, {"traces": 0}, {"traces": 2}])
+def test_the_table_of_roughness_without_traces(traces):
+    params = {**ROUGH, "learning_rate": 1e-3, **traces}
+    table = theory.roughness(trained.roughness(params, SEED, "cpu"), params)
+    assert list(table["kind"]) == ["runs"] + ["trace"] * 3 * traces.get("traces", 0)
+    assert {"initial", "final"} <= set(table)
+    assert np.isfinite(table.loc[0, ["after", "after_sem", "accuracy_sem"]].astype(float)).all()
+
+
+def test_the_table_of_roughness_says_what_diverged_runs_lack():
+    params = {**ROUGH, "learning_rate": 1e30, "traces": 2}
+    (row,) = theory.roughness(trained.roughness(params, SEED, "cpu"), params).to_dict("records")
+    assert np.isfinite([row["before"], row["before_sem"], row["accuracy"]]).all()
+    assert np.isnan([row["after"], row["after_sem"], row["update"], row["displacement"]]).all()
+    runs = trained.roughness({**params, "learning_rate": 1e-3}, SEED, "cpu")
+    runs.loc[1, ["after", "update", "displacement"]] = np.nan  # one of the two diverged
+    table = theory.roughness(runs, params)
+    assert len(table) == 1 + 2 * 3
+    assert np.isnan(table.loc[0, "after"])
+    assert np.isfinite(table.loc[0, "accuracy"])
+
+
+def test_the_claim_on_roughness_does_not_skip_runs_that_diverge(monkeypatch):
+    true = trained.roughness
+
+    def partly(params, seed, device):
+        rows = true({**params, "depth": 5, "width": 4, "epochs": 1}, seed, device)
+        rows.loc[0, ["after", "update"]] = np.nan
+        return rows
+
+    monkeypatch.setattr(trained, "roughness", partly)
+    finding = claims.roughness_stays({"depth": 5, "width": 4, "networks": 2}, 1, "cpu")
+    assert finding.verdict == "not supported"
+    assert not any(check.passed for check in finding.checks)
+
+
 # --- accuracy -----------------------------------------------------------------------------------
 
 POINT = {
@@ -179,6 +218,13 @@ def test_rows_of_the_accuracy_cell():
     wild = frame[frame["learning_rate"] == 1.0]
     assert (wild["test"] < 0.6).all()
     assert frame["test"].nunique() > 4, "runs differ"
+
+
+def test_the_table_of_accuracies_knows_the_data_set_that_is_taken_by_default():
+    params = {**POINT, "betas": (0.5,), "depth": 2, "epochs": 1, "learning_rates": (1e-3,)}
+    frame = trained.accuracy(params, SEED, "cpu")
+    silent = {name: value for name, value in params.items() if name != "data"}
+    pd.testing.assert_frame_equal(theory.accuracy(frame, silent), theory.accuracy(frame, params))
 
 
 def test_the_accuracy_cell_is_pure():

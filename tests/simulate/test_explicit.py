@@ -758,3 +758,30 @@ def test_a_dead_row_is_left_alone():
     assert logs[0] == 0
     assert torch.all(rows[0] == 0)
     assert torch.exp(logs[1]) * rows[1].square().sum() == pytest.approx(25)
+
+
+def test_blocks_that_leave_the_range_at_once_are_refused():
+    spec = ResNetSpec(depth=3, width=4, block="single", weight_variance=1e60)
+    with pytest.raises(ValueError, match="scale times the deviations of the weights must let"):
+        explicit.ratios(spec, 2, seed=1)
+
+
+@pytest.mark.parametrize("size", [1e-50, 1e30])
+def test_inputs_beyond_the_range_of_the_activation_are_refused(size):
+    spec = ResNetSpec(depth=3, width=4, inputs=2, activation="tanh")
+    with pytest.raises(ValueError, match="inputs must have entries between 1e-15 and 1e15 for"):
+        explicit.ratios(spec, 2, seed=1, inputs=[[size, size]])
+
+
+def test_columns_that_vanish_drift_nowhere():
+    spec = ResNetSpec(depth=6, width=1, block="single", weight_law=IID("rademacher"))
+    drift = explicit.ratios(spec, 200, seed=1).drift
+    assert drift is not None
+    assert np.abs(drift).max() < 1e-6
+
+
+def test_rough_smooth_laws_are_counted_with_their_rank():
+    law = Smooth(1e-6)
+    spec = ResNetSpec(depth=1000, width=1000, weight_law=law, block="single")
+    with pytest.raises(ValueError, match=r"need .* MiB"):
+        plans.Plan(spec, None, 1, "cpu", "float32", gradients=False)

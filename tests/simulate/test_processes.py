@@ -358,3 +358,9 @@ def test_errors():
         draw("iid", 5, 20, 2, 2, noise())
     with pytest.raises(ValueError, match=r"depth must be a positive integer, got 0"):
         next(stream(Smooth(), 0, 20, 2, 2, noise()))
+
+
+def test_networks_must_be_those_of_the_noise():
+    noise = Noise(np.random.SeedSequence(1), range(2), 2, torch.device("cpu"), torch.float32)
+    with pytest.raises(ValueError, match="networks must be the number that noise was made for, 4"):
+        draw(IID(), 2, 3, 2, 2, noise)

@@ -50,6 +50,7 @@ Labels = NDArray[np.int64]
 NAMES = (EMBEDDED, *SOURCES)
 
 _DIGITS_TEST, _DIGITS_SEED = 0.2, 0
+_SEEDS = range(2**32)  # those of scikit-learn
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +89,32 @@ class Dataset:
     def __post_init__(self) -> None:
         for part in ("train", "test", "validation"):
             x, y = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
-            if x is None:
+            if x is None and y is None:
                 continue
+            if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
+                raise TypeError(
+                    f"x_{part} and y_{part} must be arrays, got {type(x).__name__} and "
+                    f"{type(y).__name__}; pass both, as NumPy arrays"
+                )
+            if x.dtype != np.float32 or y.dtype != np.int64:
+                raise TypeError(
+                    f"x_{part} must be float32 and y_{part} int64, got {x.dtype} and {y.dtype}; "
+                    "use astype"
+                )
             if x.ndim != 2 or y.shape != x.shape[:1] or len(y) == 0:
                 raise ValueError(
                     f"x_{part} must be a table with one row per entry of y_{part}, got shapes "
                     f"{x.shape} and {y.shape}; flatten the images"
+                )
+            if x.shape[1] != self.x_train.shape[1]:
+                raise ValueError(
+                    f"x_{part} must have the {self.x_train.shape[1]} features of x_train, got "
+                    f"{x.shape[1]}; flatten the images alike"
+                )
+            if y.min() < 0 or y.max() >= len(self.labels):
+                raise ValueError(
+                    f"y_{part} must lie between 0 and {len(self.labels) - 1}, one class per label, "
+                    f"got {y.min()} to {y.max()}; count classes from 0"
                 )
             for array in (x, y):
                 array.flags.writeable = False
@@ -119,6 +140,8 @@ class Dataset:
         share = real_number(fraction, "fraction", minimum=0.0, strict=True)
         if share >= 1:
             raise ValueError(f"fraction must be below 1, got {share:g}; pass e.g. 0.2")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed not in _SEEDS:
+            raise ValueError(f"seed must be an integer from 0 to 2**32 - 1, got {seed!r}; pass 0")
         if self.x_validation is not None:
             raise ValueError("hold_out() was called before; call it on the data set as loaded")
         rest, held = _stratified(self.y_train, share, seed)
@@ -138,6 +161,10 @@ class Dataset:
         corners of digits) would be divided by nothing.
         """
         mean, deviation = float(self.x_train.mean(dtype="f8")), float(self.x_train.std(dtype="f8"))
+        if deviation == 0:
+            raise ValueError(
+                f"x_train must vary to be standardized, all of it is {mean:g}; take it as it is"
+            )
         parts = {
             name: ((value.astype(np.float64) - mean) / deviation).astype(np.float32)
             for name in ("x_train", "x_test", "x_validation")
@@ -250,5 +277,12 @@ def _stratified(y: NDArray[Any], fraction: float, seed: int) -> tuple[Labels, La
     require("sklearn", extra="learn", purpose="split data sets")
     from sklearn.model_selection import train_test_split
 
-    parts = train_test_split(np.arange(len(y)), test_size=fraction, stratify=y, random_state=seed)
+    every = np.arange(len(y))
+    try:
+        parts = train_test_split(every, test_size=fraction, stratify=y, random_state=seed)
+    except ValueError as error:
+        raise ValueError(
+            f"fraction must leave examples of every class on both sides, got {fraction:g} of "
+            f"{len(y)} examples ({error}); pass e.g. 0.2"
+        ) from error
     return np.sort(parts[0]), np.sort(parts[1])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from companion._optional import require
+from companion._validation import choice
 from companion.datasets.sources import SOURCES, RemoteFile, Source
 
 __all__ = ["DATA_VARIABLE", "DownloadError", "cache_folder", "fetch", "present"]
@@ -39,13 +40,19 @@ def cache_folder() -> Path:
     """Folder of the data sets: ``COMPANION_DATA``, or else the cache of the user."""
     named = os.environ.get(DATA_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        try:
+            return Path(named).expanduser()
+        except RuntimeError as error:  # ~name of nobody
+            raise ValueError(
+                f"{DATA_VARIABLE} must name a folder, got {named!r}: {error} Name another folder."
+            ) from error
     pooch = _pooch()
     return Path(pooch.os_cache("residual-scaling"))
 
 
 def present(name: str) -> bool:
     """Whether all files of a data set are in the cache, unchanged."""
+    choice(name, "name of a data set that is fetched", SOURCES)
     return all(_is_published(cache_folder() / file.name, file) for file in SOURCES[name].files)
 
 
@@ -63,7 +70,10 @@ def fetch(name: str, *, progress: bool = True) -> list[Path]:
     ------
     DownloadError
         If no address gives the file, or what it gives has another hash.
+    ValueError
+        For a name that is not in the table.
     """
+    choice(name, "name of a data set that is fetched", SOURCES)
     source, folder = SOURCES[name], cache_folder()
     return [_fetch_file(name, source, file, folder, progress) for file in source.files]
 

@@ -5,6 +5,8 @@ Notation: none of the book's; the alias method draws from a finite law in consta
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,10 +46,12 @@ def binomial_table(width: int) -> tuple[int, Array, NDArray[np.int64]]:
     """Alias table of Bin(width, 1/2): first value, threshold and alias of every slot."""
     from scipy.stats import binom
 
-    values = np.arange(width + 1)
+    # Beyond twelve standard deviations a value has no chance in the sense of _NO_CHANCE.
+    reach = math.ceil(6 * math.sqrt(width)) + 1
+    values = np.arange(max(0, width // 2 - reach), min(width, width // 2 + reach) + 1)
     chance = binom.pmf(values, width, 0.5)
     visible = np.flatnonzero(chance > _NO_CHANCE * chance.max())
-    first = int(visible[0])
+    first = int(values[visible[0]])
     left = chance[visible] / chance[visible].sum() * visible.size
     threshold, alias = np.ones(visible.size), np.arange(visible.size)
     poor = [i for i, share in enumerate(left) if share < 1]

@@ -183,7 +183,7 @@ class _Rows:
 
 
 def covariance_matrix(covariance: ArrayLike, scale: float, block: str = "two-layer") -> Array:
-    r"""All of :math:`K_{lm}/K_{00}`, shape ``(L + 1, L + 1)``, linear; needs ``16 L^2`` bytes.
+    r"""All of :math:`K_{lm}/K_{00}`, shape ``(L + 1, L + 1)``, linear; needs ``32 L^2`` bytes.
 
     Parameters as :func:`log_displacement`, for one scale.
 
@@ -195,7 +195,7 @@ def covariance_matrix(covariance: ArrayLike, scale: float, block: str = "two-lay
         If the stream leaves the range of float64.
     """
     g, strength, _ = _normalised(covariance, real_number(scale, "scale", minimum=0.0), block)
-    _check_memory(g.size)
+    _check_memory(g.size, 4)
     rows = _Rows(g, strength, block)
     full = np.ones((g.size + 1, g.size + 1))
     for layer in range(g.size):
@@ -225,7 +225,8 @@ def log_gradient_displacement(
 
     Returns
     -------
-    Array of shape ``(L,)``, for ``p_0 .. p_{L-1}``: the first entry belongs to the input.
+    Array of shape ``(L,)``, for ``p_0 .. p_{L-1}``: the first entry belongs to the input. Needs
+    ``88 L^2`` bytes while it runs.
 
     Raises
     ------
@@ -233,6 +234,7 @@ def log_gradient_displacement(
         As :func:`covariance_matrix`.
     """
     g, strength, _ = _normalised(covariance, real_number(scale, "scale", minimum=0.0), block)
+    _check_memory(g.size, 11)
     forward = covariance_matrix(covariance, scale, block)[:-1, :-1]
     deviation = np.sqrt(np.diag(forward))
     depth = g.size
@@ -284,9 +286,10 @@ def _normalised(
     return g / g[0], squares, scales.shape
 
 
-def _check_memory(depth: int) -> None:
-    if 16 * depth**2 > _MOST_BYTES:
+def _check_memory(depth: int, arrays: int) -> None:
+    """Refuse what needs that many matrices of the whole covariance at a time."""
+    if 8 * arrays * depth**2 > _MOST_BYTES:
         raise ValueError(
-            f"covariance of depth {depth} needs {16 * depth**2 / 2**30:.1f} GiB as a matrix, more "
+            f"covariance of depth {depth} needs {8 * arrays * depth**2 / 2**30:.1f} GiB, more "
             f"than {_MOST_BYTES / 2**30:.0f} GiB; use log_displacement, whose memory is O(depth)"
         )

@@ -120,8 +120,7 @@ def critical_scale(
                 seen[log_scale] = float(log_displacement(covariance, scale, block)[-1]) - target
         return seen[log_scale]
 
-    sums = first_order_sums(covariance, block, width)
-    start = (target - math.log(sums.backward if gradient else sums.forward)) / 2
+    start = (target - _log_sum(covariance, block, gradient, width)) / 2
     low, high = _bracket(excess, start)
     return math.exp(brentq(excess, low, high, xtol=1e-12, rtol=1e-13))
 
@@ -186,5 +185,15 @@ def first_order_exponent(
     depth = np.size(covariance)
     if depth < 2:
         raise ValueError(f"covariance must have at least 2 lags to define an exponent, got {depth}")
+    return _log_sum(covariance, block, gradient, width) / (2 * math.log(depth))
+
+
+def _log_sum(covariance: ArrayLike, block: str, gradient: bool, width: int | None) -> float:
     sums = first_order_sums(covariance, block, width)
-    return math.log(sums.backward if gradient else sums.forward) / (2 * math.log(depth))
+    total = sums.backward if gradient else sums.forward
+    if not 0 < total < math.inf:
+        raise ValueError(
+            f"covariance must have a positive first-order sum, got {total:g}; it is the covariance "
+            "of no process whose layers add up to something, or of weights far from unit variance"
+        )
+    return math.log(total)

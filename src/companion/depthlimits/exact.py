@@ -69,7 +69,10 @@ class ExactLaw:
 
     def pdf(self, x: ArrayLike) -> Array:
         """Density at ``x``; 0 outside the grid."""
-        return np.maximum(self._spline()(np.asarray(x, dtype=np.float64)), 0.0)
+        t = np.asarray(x, dtype=np.float64)
+        inside = (t >= self.x[0]) & (t <= self.x[-1])
+        density = self._spline()(np.clip(t, self.x[0], self.x[-1]))
+        return np.where(inside, np.maximum(density, 0.0), np.where(np.isnan(t), t, 0.0))[()]
 
     def cdf(self, x: ArrayLike) -> Array:
         """Distribution function at ``x``."""

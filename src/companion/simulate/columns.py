@@ -135,6 +135,7 @@ def drift(up: Walk, down: Walk) -> torch.Tensor:
     """
     norms = up.log_start + down.log_size(), up.log_size() + down.log_start
     unit = torch.maximum(*norms)
+    unit = unit.where(torch.isfinite(unit), 0.0)  # both are zero, and so is the drift
     bottom = _dot(up.start, down.x) * torch.exp((down.log_x - unit) / 2)
     return bottom - _dot(up.x, down.start) * torch.exp((up.log_x - unit) / 2)
 

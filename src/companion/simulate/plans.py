@@ -24,6 +24,7 @@ from companion.architecture import ResNetSpec
 from companion.simulate.blocks import resolve_device, resolve_dtype
 from companion.simulate.columns import Branch
 from companion.simulate.ingredients import input_rows
+from companion.weights import GaussianLaw
 
 __all__ = ["Plan"]
 
@@ -90,6 +91,12 @@ class Plan:
         self.rows, self.k = _inputs(spec, inputs)
         step = 8 * self.branch.steepest * (spec.weight_variance * spec.outer_variance) ** 0.5
         growth = math.log2(1 + step * float(self.scales.max()) * max(self.profile))
+        if growth > RESCALE_BITS:
+            raise ValueError(
+                f"scale times the deviations of the weights must let a block grow by less than "
+                f"2**{RESCALE_BITS}, got 2**{growth:.0f}; lower scale, weight_variance or "
+                "outer_variance"
+            )
         self.every = max(1, int(min(RESCALE_EVERY, RESCALE_BITS / max(growth, 1e-9))))
         self._fit(gradients)
 
@@ -112,8 +119,11 @@ class Plan:
         needed = stacks + tape + ends + 8 * vector * self.chunk
         self.streamed = needed > BUDGET_BYTES[kind]
         if self.streamed:
-            whole, low_rank = needed, getattr(spec.weight_law, "low_rank", False)
-            held = LOW_RANK_LAYERS if low_rank else 2
+            whole, law = needed, spec.weight_law
+            low_rank = isinstance(law, GaussianLaw) and law.low_rank
+            held = 2
+            if isinstance(law, GaussianLaw) and law.low_rank:
+                held = max(LOW_RANK_LAYERS, 128 + law.factor(spec.depth).shape[1])
             needed = self.size * layer * held * item + ends + 8 * vector * columns
             fits = needed <= BUDGET_BYTES[kind] and (low_rank or spec.weight_law.independent)
             if gradients or not fits:
@@ -168,6 +178,11 @@ def _inputs(spec: ResNetSpec, inputs: int | ArrayLike) -> tuple[Array | None, in
     sizes = np.abs(rows).max(1, keepdims=True)
     if sizes.min() == 0:
         raise ValueError("inputs must not hold a zero row: its ratios of norms are 0/0; remove it")
+    if not spec.homogeneous and (sizes.min() < 1e-15 or sizes.max() > 1e15):
+        raise ValueError(
+            f"inputs must have entries between 1e-15 and 1e15 for {spec.activation.name}, got "
+            f"{sizes.min():g} to {sizes.max():g}; rescale them"
+        )
     if spec.homogeneous:  # their size is a factor of everything
         rows = np.ldexp(rows, -np.frexp(sizes)[1])
     return rows, len(rows)

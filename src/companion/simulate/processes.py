@@ -90,6 +90,10 @@ def draw(
     choice(method, "method", METHODS)
     sizes = {"depth": depth, "networks": networks, "rows": rows, "columns": columns}
     shape = tuple(positive_integer(value, name) for name, value in sizes.items())
+    if networks != noise.networks:
+        raise ValueError(
+            f"networks must be the number that noise was made for, {noise.networks}, got {networks}"
+        )
     out = torch.empty(shape, device=noise.device, dtype=noise.dtype)
     if not isinstance(law, IID | GaussianLaw):
         raise ValueError(

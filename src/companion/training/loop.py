@@ -159,6 +159,9 @@ def _epoch(
         optimiser.step()
         total += loss.detach().double() * batch.shape[1]
         step += 1
+    for run, member in zip(runs, stack.members, strict=True):  # no loss has seen the last step
+        if run.diverged_at is None and not all(bool(w.isfinite().all()) for w in member.values()):
+            run.diverged_at = step - 1
     for run, value in zip(runs, (total / len(y)).tolist(), strict=True):
         if run.diverged_at is None:
             run.loss.append(value)

@@ -111,6 +111,8 @@ def histogram(params: Params, seed: Seed, device: str) -> pd.DataFrame:
         spec = network({**params, "law": "gaussian"})
         chain = depthlimits.sample_norms(spec, params["networks"], np.random.default_rng(seed))
         logs = {"output": chain.log_norm, "gradient": chain.log_gradient}
+    elif params["engine"] != "explicit":
+        raise ValueError(f"engine must be 'chain' or 'explicit', got {params['engine']!r}.")
     else:
         run = explicit.ratios(
             network(params), params["networks"], seed=seed, device=device, batch=8

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from companion import depthlimits
+from companion import datasets, depthlimits
+from companion.activations import ReLU
 from companion.montecarlo import Estimate
 from companion.papers.large_depth.cells import network, weight_law
 from companion.papers.large_depth.trained import best_rates
@@ -25,7 +26,10 @@ Array = NDArray[np.float64]
 
 
 def scan(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Root mean square displacement: exact for independent layers, the wide limit for others."""
+    """Root mean square displacement: exact for independent layers, the wide limit for others.
+
+    The wide limit is known for ReLU; NaN for another activation.
+    """
     rms = [
         np.exp(_log_square(params, float(beta), direction) / 2)
         for beta, direction in zip(frame["beta"], frame["direction"], strict=True)
@@ -37,6 +41,8 @@ def _log_square(params: Params, beta: float, direction: str) -> float:
     spec = network({**params, "beta": beta})
     if spec.weight_law.independent:
         return depthlimits.log_mean_square_displacement(spec)
+    if not isinstance(spec.activation, ReLU):
+        return float("nan")
     g, scale = depthlimits.layer_covariance(spec.weight_law, spec.depth), float(spec.scales[0])
     if direction == "output":
         return float(depthlimits.log_displacement(g, scale, spec.block)[-1])
@@ -101,15 +107,19 @@ def contraction(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
 
 
 def roughness(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """One row with the means over the runs, then the traces of the first run.
+    """One row with the means over the runs, then the traces of the first run if they were kept.
 
-    ``before``, ``after`` and ``update`` are lag-1 autocorrelations along depth.
+    ``before``, ``after`` and ``update`` are lag-1 autocorrelations along depth. What a diverged run
+    does not have is NaN in the mean.
     """
-    runs, traces = frame[frame["kind"] == "run"], frame[frame["kind"] == "trace"]
+    names = ["before", "after", "update", "displacement", "accuracy"]
+    runs = frame.loc[frame["kind"] == "run"].reindex(columns=names)
     row: dict[str, Any] = {"kind": "runs", "entry": -1, "layer": -1}
-    for name in ("before", "after", "update", "displacement", "accuracy"):
-        mean = Estimate.mean(runs[name].to_numpy())
-        row |= {name: float(mean.value), f"{name}_sem": float(mean.sem)}
+    for name in names:
+        row |= {f"{name}{end}": value for end, value in _mean_and_error(runs[name], "_sem")}
+    traces = frame[frame["kind"] == "trace"]
+    if traces.empty:
+        return pd.DataFrame([{**row, "initial": np.nan, "final": np.nan}])
     columns = ["kind", "entry", "layer", "initial", "final"]
     both = pd.concat([pd.DataFrame([row]), traces[columns]], ignore_index=True)
     return both.astype({"entry": int, "layer": int})
@@ -122,10 +132,11 @@ def accuracy(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
     are repeated in all rows of an exponent, with their errors over the runs.
     """
     best = best_rates(frame.assign(hurst=params["hurst"]))
+    images = _TEST_IMAGES[params.get("data", datasets.EMBEDDED)]
     rows = []
     for (beta, rate), runs in frame.groupby(["beta", "learning_rate"]):
         mean = Estimate.mean(runs["test"].to_numpy())
-        test_set = np.sqrt(mean.value * (1 - mean.value) / _TEST_IMAGES[params["data"]])
+        test_set = np.sqrt(mean.value * (1 - mean.value) / images)
         chosen = best[best["beta"] == beta]
         rows.append(
             {
@@ -138,7 +149,7 @@ def accuracy(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
                 **{
                     f"{name}{end}": value
                     for name in ("maximum", "chosen")
-                    for end, value in _mean_and_error(chosen[name].to_numpy())
+                    for end, value in _mean_and_error(chosen[name])
                 },
             }
         )
@@ -149,6 +160,8 @@ def accuracy(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
 _TEST_IMAGES = {"digits": 360, "mnist": 10_000, "cifar10": 10_000, "cifar100": 10_000}
 
 
-def _mean_and_error(values: Array) -> list[tuple[str, float]]:
-    mean = Estimate.mean(values)
-    return [("", float(mean.value)), ("_error", float(mean.sem))]
+def _mean_and_error(values: pd.Series, suffix: str = "_error") -> list[tuple[str, float]]:
+    if values.isna().any():
+        return [("", float("nan")), (suffix, float("nan"))]
+    mean = Estimate.mean(values.to_numpy())
+    return [("", float(mean.value)), (suffix, float(mean.sem))]
