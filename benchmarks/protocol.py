@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-__all__ = ["RECORD", "Ratio", "compare", "machine", "write_record"]
+__all__ = ["RECORD", "Ratio", "compare", "duration", "limit", "machine", "write_record"]
 
 #: The stored record that the benchmarks page is made from.
 RECORD = Path(__file__).parent / "record.json"
@@ -33,7 +33,8 @@ class Ratio:
     """Outcome of one comparison.
 
     ``median``, ``low`` and ``high`` are quantiles over rounds of (time of the slower contestant,
-    per unit of work) / (time of the other); ``bound`` is the target, ``at_least`` its direction.
+    per unit of work) / (time of the other), or of a plain number whose unit ``what`` names;
+    ``bound`` is the target, ``at_least`` its direction.
     """
 
     name: str
@@ -94,6 +95,27 @@ def compare(
         rounds,
         f"{rates[0]:.3g}/s against {rates[1]:.3g}/s",
     )
+
+
+def duration(
+    name: str,
+    what: str,
+    contestant: tuple[Callable[[], object], float],
+    *,
+    bound: float,
+    rounds: int = ROUNDS,
+) -> Ratio:
+    """CPU seconds per unit of work, where a target is an absolute time."""
+    function, units = contestant
+    function()  # warm-up
+    seconds = [_timed(function) / units for _ in range(rounds)]
+    low, median, high = (float(q) for q in np.quantile(seconds, [0.1, 0.5, 0.9]))
+    return Ratio(name, what, median, low, high, bound, False, rounds, "absolute")
+
+
+def limit(name: str, what: str, value: float, *, bound: float) -> Ratio:
+    """A number measured once that must not exceed its target."""
+    return Ratio(name, what, value, value, value, bound, False, 1, "absolute")
 
 
 def machine() -> dict[str, str]:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from benchmarks import matrixfree
-from benchmarks.protocol import RECORD, Ratio, compare, write_record
+from benchmarks import large_depth, matrixfree
+from benchmarks.protocol import RECORD, Ratio, compare, duration, limit, write_record
 
 
 def work(steps: int):
@@ -82,3 +82,22 @@ def test_matrix_free_stays_near_the_cost_of_its_normals():
     backward, floor = matrixfree.backward(100, 100), matrixfree.floor(100, 100, draws=2)
     found = compare("x", "x", backward, floor, bound=5.2, at_least=False, rounds=3)
     assert found.median <= 5.2
+
+
+def test_absolute_numbers_have_targets_too():
+    found = duration("x", "x", (work(20000), 2.0), bound=1e-12)
+    assert 0 < found.low <= found.median <= found.high
+    assert not found.met
+    assert limit("x", "x", 1.5, bound=2.0).met
+    assert not limit("x", "x", 2.5, bound=2.0).met
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_chain_stays_far_ahead_of_a_naive_loop():
+    slow, fast = large_depth.naive(1000, 100, 1), large_depth.histogram(1000, 100, 2048)
+    found = compare("x", "x", slow, fast, bound=250, at_least=True, rounds=3)
+    assert found.median >= 250
+
+
+def test_the_naive_loop_has_the_law_of_the_chain():
+    assert "smallest p" in large_depth.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from companion import __version__, papers, results, sweeps
+from companion import __version__, datasets, papers, results, sweeps
 from companion.cli import main
 from companion.sweeps import Experiment
 
@@ -138,7 +139,7 @@ def test_publish(capsys, toy, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nonsense"], "no experiment is called 'nonsense'; known are: lg-histogram"),
+        (["run", "nonsense"], "no experiment is called 'nonsense'; known are: ld-iid"),
         (["run", "toy", "--preset", "slow"], "preset must be one of"),
         (["run", "toy", "--device", "tpu"], "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
         (["run", "toy", "--seed", "-1"], "seed must be a non-negative integer, got -1"),
@@ -196,6 +197,59 @@ def test_a_missing_extra_is_named(capsys, monkeypatch, module, extra):
     assert f"{module} is needed to" in err
     assert f"pip install 'residual-scaling[{extra}]'" in err
     assert err.count("\n") == 1
+
+
+def test_data_list(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv(datasets.DATA_VARIABLE, str(tmp_path))
+    status, out, _ = call(capsys, "data", "list")
+    rows = [line.split() for line in out.splitlines()]
+    assert status == 0
+    assert [row[0] for row in rows] == list(datasets.NAMES)
+    assert rows[0][2] == "present"
+    assert rows[2][:4] == ["cifar10", "170.1", "MB", "absent"]
+    assert rows[2][4] == "https://www.cs.toronto.edu/~kriz/"
+    content = b"stands in for an archive"
+    file = replace(
+        datasets.SOURCES["cifar10"].files[0],
+        md5=hashlib.md5(content).hexdigest(),
+        size=len(content),
+    )
+    made = replace(datasets.SOURCES["cifar10"], files=(file,))
+    monkeypatch.setattr(datasets.download, "SOURCES", {**datasets.SOURCES, "cifar10": made})
+    (tmp_path / file.name).write_bytes(content)
+    row = call(capsys, "data", "list")[1].splitlines()[2].split()
+    assert row[3:] == ["present", str(tmp_path)]
+
+
+def test_data_fetch(capsys, monkeypatch):
+    assert call(capsys, "data", "fetch", "digits")[:2] == (
+        0,
+        "digits: 1437 examples for training, 360 for testing, 10 classes; in scikit-learn\n",
+    )
+
+    def fails(name, **_options):
+        raise datasets.DownloadError(f"{name} could not be fetched: no network.\nPut the file")
+
+    monkeypatch.setattr(datasets, "fetch", fails)
+    status, out, err = call(capsys, "data", "fetch", "cifar10")
+    assert (status, out) == (1, "")
+    assert err == "companion: cifar10 could not be fetched: no network. Put the file\n"
+    status, _, err = call(capsys, "data", "fetch", "imagenet")
+    assert status == 1
+    assert err.startswith("companion: name of a data set must be one of 'digits', 'mnist'")
+    assert err.count("\n") == 1
+
+
+def test_data_without_its_extra(capsys, monkeypatch):
+    find = importlib.util.find_spec
+    missing = lambda name, *rest: None if name == "sklearn" else find(name, *rest)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", missing)
+    status, _, err = call(capsys, "data", "fetch", "digits")
+    assert status == 1
+    assert err == (
+        "companion: sklearn is needed to load digits and is not installed; "
+        "run: pip install 'residual-scaling[learn]'\n"
+    )
 
 
 def test_the_installed_command_shows_no_traceback():

@@ -29,19 +29,26 @@ class BenchmarkRecord(SphinxDirective):
         ratios = [
             [
                 row["what"],
-                f"{row['median']:.3g} ({row['low']:.3g}–{row['high']:.3g})",
+                _value(row),
                 f"{'≥' if row['at_least'] else '≤'} {row['bound']:g}",
                 "met" if row["met"] else "missed",
                 row["context"],
             ]
             for row in record["ratios"]
         ]
-        head = ["comparison", "ratio (10–90 %)", "target", "", "networks per second"]
+        head = ["what", "median (10–90 %)", "target", "", "networks per second"]
         return [
             table(head, ratios),
             table(["also measured", ""], [list(fact) for fact in record["facts"].items()]),
             table(["machine", ""], [list(fact) for fact in record["machine"].items()]),
         ]
+
+
+def _value(row: dict[str, Any]) -> str:
+    """Median with its quantiles; a number measured once stands alone."""
+    if row["rounds"] == 1:
+        return f"{row['median']:.3g}"
+    return f"{row['median']:.3g} ({row['low']:.3g}–{row['high']:.3g})"
 
 
 def table(head: list[str], rows: list[list[str]]) -> nodes.table:

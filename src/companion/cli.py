@@ -1,4 +1,4 @@
-"""Command line: ``companion --version | list | run EXPERIMENT | publish EXPERIMENT | claims``.
+"""Command line: ``companion --version | list | run | publish | claims | data list | data fetch``.
 
 Every failure that a user can cause ends in one line on standard error and exit status 1 or 2,
 never in a traceback; a run stopped by Ctrl-C says how far it came and ends with status 130.
@@ -60,6 +60,7 @@ def _group() -> Any:
     _add_run(group)
     _add_publish(group)
     _add_claims(group)
+    _add_data(group)
     return group
 
 
@@ -140,6 +141,35 @@ def _add_claims(group: Any) -> None:
         click.echo(ledger.as_json(records) if as_json else ledger.as_text(records))
         if not all(row["agrees"] for row in records):
             raise SystemExit(1)
+
+
+def _add_data(group: Any) -> None:
+    import click
+
+    data = click.Group("data", help="Data sets of the training experiments.")
+    group.add_command(data)
+
+    @data.command("list")
+    def list_data() -> None:
+        """List the data sets: name, size, whether they are here, and where."""
+        from companion import datasets
+
+        click.echo(f"{datasets.EMBEDDED:<10} {'-':>9}  present  comes with scikit-learn")
+        for name, source in datasets.SOURCES.items():
+            state = "present" if datasets.present(name) else "absent"
+            where = datasets.cache_folder() if state == "present" else source.addresses[0]
+            click.echo(f"{name:<10} {source.size / 1e6:>6.1f} MB  {state:<7}  {where}")
+
+    @data.command("fetch")
+    @click.argument("name")
+    def fetch_data(name: str) -> None:
+        """Fetch the data set NAME, check it and keep it."""
+        from companion import datasets
+
+        found = datasets.load(name)
+        where = "in scikit-learn" if name == datasets.EMBEDDED else f"in {datasets.cache_folder()}"
+        counts = f"{len(found.y_train)} examples for training, {len(found.y_test)} for testing"
+        click.echo(f"{name}: {counts}, {found.classes} classes; {where}")
 
 
 def _run(

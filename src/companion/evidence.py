@@ -30,10 +30,23 @@ from companion.montecarlo import AGREEMENT_SIGMAS  # noqa: E402
 from companion.papers import find_experiment  # noqa: E402
 from companion.sweeps import Experiment, preset_from_environment, run  # noqa: E402
 
-__all__ = ["INDEX", "LIVE_SEED", "Agreement", "Evidence", "compare", "gather"]
+__all__ = ["INDEX", "LIVE_SEED", "SAMPLE_SIZES", "Agreement", "Evidence", "compare", "gather"]
 
 #: Columns that number the rows of one cell.
-INDEX: Final = ("layer", "lag", "x")
+INDEX: Final = (
+    "layer",
+    "lag",
+    "x",
+    "beta",
+    "direction",
+    "steps",
+    "learning_rate",
+    "kind",
+    "entry",
+)
+
+#: Parameters that say how many were drawn, not of what.
+SAMPLE_SIZES: Final = ("networks", "inputs")
 
 #: Seed of live runs: not that of the published ones, so that the two are independent.
 LIVE_SEED: Final = 1
@@ -164,7 +177,7 @@ def _live(experiment: Experiment, device: str) -> pd.DataFrame:
 def compare(full: pd.DataFrame, quick: pd.DataFrame, experiment: Experiment) -> Agreement:
     """Compare the cells that two tables of an experiment share.
 
-    Cells are the same if all parameters but the number of networks are. Estimates may differ by
+    Cells are the same if all parameters but the `SAMPLE_SIZES` are. Estimates may differ by
     their joint standard error times a limit, theory not at all.
     """
     keys = _keys(full, quick, experiment)
@@ -194,7 +207,7 @@ def _limit(count: int) -> float:
 
 def _keys(full: pd.DataFrame, quick: pd.DataFrame, experiment: Experiment) -> list[str]:
     grids = [*experiment.grids["quick"], *experiment.grids["full"]]
-    parameters = {name for params in grids for name in params} - {"networks"}
+    parameters = {name for params in grids for name in params} - set(SAMPLE_SIZES)
     shared = [name for name in full.columns if name in quick.columns]
     return [name for name in shared if name in parameters or name in INDEX]
 
@@ -222,12 +235,14 @@ def _distance(joined: pd.DataFrame, name: str) -> np.ndarray:
     if "networks_live" in joined:
         ratio = joined["networks"].to_numpy() / joined["networks_live"].to_numpy()
         live = np.maximum(live, error * np.sqrt(ratio))
-    gap = np.abs(joined[name].to_numpy() - joined[f"{name}_live"].to_numpy())
+    one, two = joined[name].to_numpy(), joined[f"{name}_live"].to_numpy()
+    gap, absent = np.abs(one - two), np.isnan(one) & np.isnan(two)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(gap == 0, 0.0, gap / np.hypot(error, live))
+        return np.where((gap == 0) | absent, 0.0, gap / np.hypot(error, live))
 
 
 def _mismatch(one: pd.Series, two: pd.Series) -> np.ndarray:
-    """Infinite where two exact numbers differ, else zero."""
-    same = np.isclose(one.to_numpy(), two.to_numpy(), rtol=_THEORY_TOLERANCE, atol=1e-12)
+    """Infinite where two exact numbers differ, else zero; two absent ones do not differ."""
+    pair = one.to_numpy(), two.to_numpy()
+    same = np.isclose(*pair, rtol=_THEORY_TOLERANCE, atol=1e-12, equal_nan=True)
     return np.where(same, 0.0, np.inf)

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from companion.architecture import ResNetSpec
-from companion.montecarlo import Estimate
-from companion.simulate import dense, matrixfree
+from companion.montecarlo import Estimate, ks_between
+from companion.simulate import dense, displacement, matrixfree
 from companion.simulate.blocks import Block, Noise, batches
 from companion.weights import IID
+from tests import defects
 from tests.networks import Frozen, erf_with_bias, leaky, network, two_layer, two_rows
 
 CPU = torch.device("cpu")
@@ -105,8 +106,49 @@ def test_euler_for_explicit_gradients():
         assert np.abs(pairing).max() > 0.1
 
 
+def check_displacements(mode: str):
+    """Both simulations have one law of |h_l - a^l h_0| and, from the top, of the gradients."""
+    spec, rows = leaky(9, 10), two_rows(0.3, 3)
+    names = ("log_difference",) + (("log_gradient_difference",) if mode == "backward" else ())
+    settings = {"inputs": rows, "record": names, "device": "cpu", "dtype": "float64"}
+    explicit = getattr(dense, mode)(spec, 4000, seed=1, **settings).layers
+    free = getattr(matrixfree, mode)(spec, 4000, seed=2, **settings).layers
+    for name in names:
+        layers = (1, 4, 9) if name == "log_difference" else (8, 4, 0)
+        for layer in layers:
+            for one, other in (
+                (explicit[name][:, layer, 0], free[name][:, layer, 0]),
+                (np.ptp(explicit[name][:, layer], axis=1), np.ptp(free[name][:, layer], axis=1)),
+            ):
+                assert not ks_between(one, other).rejects(0.01, tests=24)
+    end = 9 if mode == "forward" else 0
+    assert np.isneginf(explicit[names[-1]][:, 9 - end]).all()
+    assert np.isneginf(free[names[-1]][:, 9 - end]).all()
+
+
+@pytest.mark.mc
+@pytest.mark.parametrize("mode", ["forward", "backward"])
+def test_displacements(mode):
+    check_displacements(mode)
+
+
+def lost_skip(patch: defects.Patch) -> None:
+    """Do not let the skip act on what was added."""
+    true = displacement.Displacement.add
+    patch.setattr(
+        displacement.Displacement, "add", lambda self, x, skip, log: true(self, x, 1.0, log)
+    )
+
+
+@pytest.mark.mc
+@pytest.mark.parametrize("mode", ["forward", "backward"])
+def test_displacements_reject(mode):
+    defects.must_reject(lost_skip, check_displacements, mode)
+
+
 def test_dead_networks_give_no_nan():
-    records = ("log_norm", "delta", "cosine", "log_gradient", "gradient_cosine", "pairing")
+    records = ("log_norm", "log_difference", "delta", "cosine", "log_gradient", "pairing")
+    records += ("gradient_cosine",)
     keywords = {"inputs": two_rows(0.3), "record": records, "device": "cpu"}
     found = dense.backward(network(0.0, 8, 2), 200, seed=1, **keywords)
     assert np.isneginf(found.log_norm).mean() > 0.5
@@ -116,8 +158,9 @@ def test_dead_networks_give_no_nan():
 
 @pytest.mark.parametrize("mode", ["forward", "backward"])
 def test_records_have_the_shapes_of_the_matrix_free_ones(mode):
-    names = ("log_norm", "cosine", "delta", "active")
-    names += ("log_gradient", "gradient_cosine", "pairing") if mode == "backward" else ()
+    names = ("log_norm", "log_difference", "cosine", "delta", "active")
+    if mode == "backward":
+        names += ("log_gradient", "log_gradient_difference", "gradient_cosine", "pairing")
     spec = leaky(4, 6)
     keywords = {"seed": 1, "inputs": two_rows(0.3, 3), "record": names, "device": "cpu"}
     explicit = getattr(dense, mode)(spec, 7, **keywords).layers

@@ -9,7 +9,14 @@ import torch
 from companion import loggaussian as lg
 from companion.architecture import ResNetSpec
 from companion.montecarlo import Estimate, ks_between
-from companion.simulate import Propagation, blocks, chain, conditioning, matrixfree
+from companion.simulate import (
+    Propagation,
+    blocks,
+    chain,
+    conditioning,
+    displacement,
+    matrixfree,
+)
 from companion.weights import IID
 from tests import defects
 from tests.networks import Frozen, erf_with_bias, leaky, network, two_layer, two_rows
@@ -109,9 +116,20 @@ def test_weight_gradient_is_gradient_times_feature():
 # ---------------------------------------------------------------- reproducibility
 
 EVERYTHING = {
-    "forward": {"record": ("log_norm", "delta", "active", "cosine"), "readout": True},
+    "forward": {
+        "record": ("log_norm", "log_difference", "delta", "active", "cosine"),
+        "readout": True,
+    },
     "tangent": {"record": ("log_norm", "alignment")},
-    "backward": {"record": ("log_norm", "log_gradient", "gradient_cosine", "pairing")},
+    "backward": {
+        "record": (
+            "log_norm",
+            "log_gradient",
+            "log_gradient_difference",
+            "gradient_cosine",
+            "pairing",
+        )
+    },
 }
 
 
@@ -380,6 +398,121 @@ def test_scale_is_reduced_by_homogeneity(precision):
     )
     forward, reduced = (run("forward", s, 20, readout=True) for s in (plain, plain.normalized()))
     np.testing.assert_allclose(forward.log_output, reduced.log_output + growth[-1], atol=1e-10)
+
+
+# ---------------------------------------------------------------- displacements
+
+BOTH_WAYS = ("log_difference", "log_gradient_difference")
+
+
+def lost_skip(patch: defects.Patch) -> None:
+    """Do not let the skip act on what was added."""
+    true = displacement.Displacement.add
+    patch.setattr(
+        displacement.Displacement, "add", lambda self, x, skip, log: true(self, x, 1.0, log)
+    )
+
+
+def lost_scale(patch: defects.Patch) -> None:
+    """Add updates as if stream and displacement were stored in one scale."""
+    true = displacement.Displacement.add
+
+    def add(self, update, skip, log_scale):
+        true(self, update, skip, self.log_scale)
+
+    patch.setattr(displacement.Displacement, "add", add)
+
+
+def check_second_moments_of_displacements():
+    """(1 + alpha^2 / 2)^L - 1 in both directions, at every width."""
+    spec = ResNetSpec.large_depth(50, 10, 0.5, law=IID("gaussian"))
+    layers = run("backward", spec, 10000, record=BOTH_WAYS, dtype="float32").layers
+    forward, backward = (np.exp(layers[name][..., 0]) for name in BOTH_WAYS)
+    target = np.expm1(np.arange(51) * np.log1p(1 / 100))
+    assert target[-1] == pytest.approx(0.6446, abs=5e-5)
+    for found in (Estimate.mean(forward[:, 1:]), Estimate.mean(backward[:, -2::-1])):
+        assert found.resolves(target[1:] / 10)
+        assert found.agrees(target[1:])
+    assert np.all(forward[:, 0] == 0)
+    assert np.all(backward[:, -1] == 0)
+
+
+@pytest.mark.mc
+def test_second_moments_of_displacements():
+    check_second_moments_of_displacements()
+
+
+@pytest.mark.mc
+@pytest.mark.parametrize("defect", [lost_skip, lost_scale])
+def test_second_moments_of_displacements_reject(defect):
+    defects.must_reject(defect, check_second_moments_of_displacements)
+
+
+def check_displacement_is_what_is_added():
+    """With skip a, |h_l|^2 is |h_l - a^l h_0|^2 plus what the cosine with h_0 says."""
+    spec, row = leaky(20, 12), two_rows(0.3, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        streams: list[np.ndarray] = []
+        true = chain.Chain.observe
+
+        def observe(self, log):
+            size = torch.exp(self.log_scale / 2)[..., None]
+            streams.append((self.h * size)[:20, 0].numpy())
+            true(self, log)
+
+        patch.setattr(chain.Chain, "observe", observe)
+        layers = run("forward", spec, 20, inputs=row, record=("log_difference",)).layers
+    root = np.exp(chain.Run(spec, row, "cpu", "float64").growth / 2)  # of the normalised network
+    start = streams[0]
+    for layer in range(1, 21):
+        moved = root[layer] * streams[layer] - spec.skip**layer * start
+        expected = np.log((moved**2).sum(-1) / (start**2).sum(-1))
+        np.testing.assert_allclose(layers["log_difference"][:, layer], expected, atol=1e-10)
+
+
+def test_displacement_is_what_is_added():
+    check_displacement_is_what_is_added()
+
+
+@pytest.mark.parametrize("defect", [lost_skip, lost_scale])
+def test_displacement_is_what_is_added_rejects(defect):
+    defects.must_reject(defect, check_displacement_is_what_is_added)
+
+
+def test_without_skip_all_is_added():
+    layers = run(
+        "backward", network(0.0, 12, 30), 20, record=("log_norm", "log_gradient", *BOTH_WAYS)
+    ).layers
+    norm, gradient = layers["log_norm"], layers["log_gradient"]
+    moved, moved_back = (layers[name] for name in BOTH_WAYS)
+    np.testing.assert_allclose(moved[:, 1:], norm[:, 1:] - norm[:, :1], atol=1e-12)
+    np.testing.assert_allclose(moved_back[:, :-1], gradient[:, :-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-6, 1e-15])
+def test_small_displacements_keep_their_digits(scale):
+    spec = ResNetSpec.large_depth(60, 20, alpha=scale, law=IID("gaussian"))
+    with pytest.MonkeyPatch.context() as patch:
+        same_normals(patch)
+        low, high = (
+            run("backward", spec, 10, dtype=dtype, record=BOTH_WAYS).layers
+            for dtype in ("float32", "float64")
+        )
+    for name in BOTH_WAYS:
+        inside = np.isfinite(high[name])
+        np.testing.assert_allclose(low[name][inside], high[name][inside], atol=3e-5)
+        assert np.abs(np.median(high[name][inside]) - 2 * np.log(scale)) < 5
+
+
+@pytest.mark.parametrize("mode", ["forward", "backward"])
+def test_displacements_do_not_disturb_the_networks(mode):
+    spec, keywords = network(0.5, 19, 20), {"inputs": two_rows(0.4)}
+    names = ("log_norm",) if mode == "forward" else ("log_norm", "log_gradient")
+    extra = BOTH_WAYS[:1] if mode == "forward" else BOTH_WAYS
+    plain = run(mode, spec, 30, record=names, **keywords)
+    found = run(mode, spec, 30, record=(*names, *extra), **keywords)
+    kept = {name: found.layers[name] for name in names}
+    assert_same(plain, Propagation(found.log_norm, kept))
 
 
 # ---------------------------------------------------------------- antithetic pairs

@@ -10,7 +10,7 @@ from companion.montecarlo import AGREEMENT_SIGMAS, Estimate
 from companion.papers.defects import Defect
 from companion.sweeps import PRESETS
 
-__all__ = ["Check", "Claim", "Finding", "at_least", "at_most", "exceeds", "matches"]
+__all__ = ["Check", "Claim", "Finding", "at_least", "at_most", "exceeds", "matches", "within"]
 
 Sizes = Mapping[str, Any]
 
@@ -179,6 +179,23 @@ def exceeds(
         f"by more than {k:g} s.e.",
         bool(float(estimate.value) - k * float(estimate.sem) > bound),
         **_numbers(estimate, bound),
+    )
+
+
+def within(
+    quantity: str, value: float, target: float, tolerance: float, *, n: int | None = None
+) -> Check:
+    """A plain number, from ``n`` samples if it is random, lies within ``tolerance`` of a target."""
+    return Check(
+        quantity,
+        f"{value:.4g}",
+        _number(target),
+        f"|difference| ≤ {tolerance:g}",
+        bool(abs(value - target) <= tolerance),
+        float(value),
+        None,
+        float(target),
+        n,
     )
 
 

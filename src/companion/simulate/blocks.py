@@ -143,6 +143,7 @@ class Noise:
         dtype: torch.dtype,
     ) -> None:
         self.device, self.dtype, self._size = device, dtype, size
+        self.networks = size * len(indices)
         self._generators = [_generator(root, i, device) for i in indices]
 
     def normal_(self, out: torch.Tensor) -> torch.Tensor:

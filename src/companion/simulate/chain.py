@@ -26,6 +26,7 @@ from companion.simulate.blocks import (
     resolve_dtype,
 )
 from companion.simulate.conditioning import ConditionedGaussian
+from companion.simulate.displacement import RESCALE_EVERY, Displacement, rescale_
 from companion.simulate.ingredients import branch_functions, input_rows
 from companion.simulate.observables import (
     Propagation,
@@ -35,11 +36,7 @@ from companion.simulate.observables import (
     truncate,
 )
 
-__all__ = ["RESCALE_EVERY", "Backward", "Chain", "Run", "rescale_"]
-
-#: Layers between two rescalings. A layer of a normalised network changes a norm by a bounded
-#: factor, so eight of them stay far inside the range of float32.
-RESCALE_EVERY = 8
+__all__ = ["Backward", "Chain", "Run"]
 
 Array = NDArray[np.float64]
 
@@ -118,7 +115,9 @@ class Run:
         up, total = self.growth, float(self.growth[-1])
         shifts: dict[str, Array | float] = {
             "log_norm": up[:, None],
+            "log_difference": up[:, None],
             "log_gradient": (total - up)[:, None],
+            "log_gradient_difference": (total - up)[:, None],
             "log_weight_gradient": total,
         }
         layers = {name: rows + shifts.get(name, 0.0) for name, rows in run.layers.items()}
@@ -142,6 +141,7 @@ class Chain:
         tangents: bool = False,
         keep: bool = False,
         keep_streams: bool = False,
+        displaced: bool = False,
     ) -> None:
         self.run, self.noise, self.b = run, block.noise, block.networks
         self.k = run.k
@@ -153,6 +153,7 @@ class Chain:
         self.h = self._embed()
         self.log_scale = torch.zeros(self.h.shape[:-1], device=run.device, dtype=torch.float64)
         self.log_scale[..., : self.k] += torch.as_tensor(run.log_rows, device=run.device)
+        self.displacement = Displacement(self.h, self.log_scale) if displaced else None
 
     def _embed(self) -> torch.Tensor:
         spec, run = self.run.spec, self.run
@@ -189,9 +190,11 @@ class Chain:
             size = features.square().sum(-1).to(torch.float64)
             log_features = torch.log(size) + self.log_scale
             self.tape.append(LayerTape(outer, run.slope(u), log_features, inner, flips))
-        self.h = update.add_(self.h, alpha=run.skips[layer])
         if spec.bias_variance:  # tangents feel no bias
-            self.h[..., : self.k, :] += run.scales[layer] * self._bias(spec.bias_variance)
+            update[..., : self.k, :] += run.scales[layer] * self._bias(spec.bias_variance)
+        if self.displacement is not None:
+            self.displacement.add(update, run.skips[layer], self.log_scale)
+        self.h = update.add_(self.h, alpha=run.skips[layer])
         if spec.homogeneous and (layer + 1) % RESCALE_EVERY == 0:
             self.log_scale += rescale_(self.h)
 
@@ -205,6 +208,12 @@ class Chain:
         """One bias vector per network, added to every input (its mirror image has it negated)."""
         b = self.noise.normal(self.b, 1, 1, self.run.spec.width) * variance**0.5
         return b * self.signs
+
+    def observe(self, log: Recorder) -> None:
+        """Record the current stream."""
+        log.stream(self.h, self.log_scale)
+        if self.displacement is not None:
+            log.add("log_difference", self.displacement.log_ratio())
 
     def keep_stream(self) -> None:
         """Remember the current stream, where the backward pass will need it."""
@@ -244,6 +253,9 @@ class Backward:
         self.log_scale = torch.zeros_like(chain.log_scale)
         self.g = w.expand(chain.h.shape).clone()
         self.top = log_mean_square(self.g, self.log_scale)
+        self.displacement = None
+        if "log_gradient_difference" in log.wanted:
+            self.displacement = Displacement(self.g, self.log_scale)
 
     def walk(self) -> None:
         """Go from the top to the input, recording what was asked for."""
@@ -264,6 +276,8 @@ class Backward:
         if tape.inner is not None:
             gain = (spec.weight_variance / spec.width) ** 0.5
             back = tape.inner.apply_transpose(back, factor=gain)
+        if self.displacement is not None:
+            self.displacement.add(back, run.skips[layer], self.log_scale)
         self.g = back.add_(self.g, alpha=run.skips[layer])
         if layer % RESCALE_EVERY == 0:
             self.log_scale = self.log_scale + rescale_(self.g)
@@ -277,18 +291,8 @@ class Backward:
 
     def _observe(self, layer: int) -> None:
         self.log.gradient(self.g, self.log_scale, self.top)
+        if self.displacement is not None:
+            self.log.add("log_gradient_difference", self.displacement.log_ratio())
         if "pairing" in self.log.wanted:
             h, h_scale = self.chain.streams[layer]
             self.log.pairing(self.g, h, self.log_scale + h_scale - self.top - self.log_norm)
-
-
-def rescale_(h: torch.Tensor) -> torch.Tensor:
-    """Divide every row by the power of two nearest its root mean square.
-
-    A power of two is divided out without rounding, so rescaling changes no digit. Returns the
-    logarithm of the square of the divisor, float64; dead rows stay zero.
-    """
-    square = h.square().mean(-1)
-    exponent = torch.round(torch.log2(torch.where(square > 0, square, 1.0)) / 2)
-    h.mul_(torch.exp2(-exponent)[..., None])
-    return exponent.to(torch.float64) * (2 * math.log(2))

@@ -119,19 +119,20 @@ def forward(
 ) -> Propagation:
     """Propagate inputs; as `companion.simulate.matrixfree.forward`, without antithetic pairs.
 
-    Streams are held without rescaling, so the norm must stay within the range of ``dtype``.
+    Streams are held without rescaling, so the norm must stay within the range of ``dtype``, and
+    displacements are differences, whose smallest digits it cuts off.
     """
     rows, names = input_rows(spec, inputs), tuple(record)
     check_pairs(names, rows.shape[0], LAYER_RECORDS)
 
     def one(block: Block) -> Propagation:
         net, log = Network(spec, block), Recorder(names)
-        h = net.embed(rows)
+        h = start = net.embed(rows)
         zero = torch.zeros(h.shape[:-1], device=h.device, dtype=torch.float64)
         for index in range(spec.depth):
-            log.stream(h, zero)
+            _observe(log, h, start, spec.skip**index)
             h = net.layer(h, index, log)
-        log.stream(h, zero)
+        _observe(log, h, start, spec.skip**spec.depth)
         norm = to_numpy(log_mean_square(h, zero))
         if not readout:
             return Propagation(norm, log.collect())
@@ -192,19 +193,32 @@ def backward(
         streams = [net.embed(rows).requires_grad_()]
         zero = torch.zeros(streams[0].shape[:-1], dtype=torch.float64, device=streams[0].device)
         for index in range(spec.depth):
-            log.stream(streams[-1].detach(), zero)
+            _observe(log, streams[-1].detach(), streams[0].detach(), spec.skip**index)
             streams.append(net.layer(streams[-1], index, log))
-        log.stream(streams[-1].detach(), zero)
+        _observe(log, streams[-1].detach(), streams[0].detach(), spec.skip**spec.depth)
         w = block.noise.normal(block.networks, 1, spec.width)
         gradients = torch.autograd.grad((streams[-1] * w).sum(), streams)
         top = log_mean_square(gradients[-1], zero)
         norm = log_mean_square(streams[-1].detach(), zero)
-        for h, g in zip(streams, gradients, strict=True):
+        for index, (h, g) in enumerate(zip(streams, gradients, strict=True)):
             log.gradient(g, zero, top)
+            if "log_gradient_difference" in names:
+                rest = gradients[-1] * spec.skip ** (spec.depth - index)
+                log.add("log_gradient_difference", log_mean_square(g - rest, zero) - top)
             log.pairing(g, h.detach(), -(top + norm))
         return Propagation(to_numpy(norm), log.collect())
 
     return _blocks(spec, one, networks, seed, device, dtype, batch)
+
+
+def _observe(log: Recorder, h: torch.Tensor, start: torch.Tensor, rest: float) -> None:
+    """Record a stream, of which ``rest * start`` is what no block has touched."""
+    zero = torch.zeros(h.shape[:-1], device=h.device, dtype=torch.float64)
+    log.stream(h, zero)
+    if "log_difference" in log.wanted:
+        moved = log_mean_square(h - rest * start, zero)
+        ratio = moved - log_mean_square(start, zero)
+        log.add("log_difference", torch.where(torch.isneginf(moved), moved, ratio))
 
 
 def _push_forward(

@@ -58,7 +58,8 @@ def forward(
     inputs : array_like, shape (k, d), optional
         One row per input; default one input with the variance declared in ``spec``.
     record : iterable of str
-        Per-layer quantities to keep, from `LAYER_RECORDS`.
+        Per-layer quantities to keep, from `LAYER_RECORDS`; ``log_difference`` carries a second
+        vector beside each stream.
     antithetic : bool
         Run beside each network its mirror image (:math:`h_0` and every :math:`\Gamma` negated).
         Each of the two has exactly the law of the network, and odd fluctuations cancel in their
@@ -86,12 +87,12 @@ def forward(
     def one(block: Block) -> Propagation:
         log = Recorder(names)
         signs = (1.0, -1.0) if antithetic else (1.0,)
-        chain = Chain(run, block, signs)
+        chain = Chain(run, block, signs, displaced="log_difference" in names)
         for layer in range(spec.depth):
             if names:
-                log.stream(chain.h, chain.log_scale)
+                chain.observe(log)
             chain.step(layer, log if names else None)
-        log.stream(chain.h, chain.log_scale)
+        chain.observe(log)
         norm = log_mean_square(chain.h, chain.log_scale)
         output = chain.readout() if readout else None
         return Propagation(
@@ -166,8 +167,8 @@ def backward(
     Parameters
     ----------
     record : iterable of str
-        From `LAYER_RECORDS` and ``log_gradient``, ``gradient_cosine``, ``pairing``,
-        ``log_weight_gradient`` (single blocks).
+        From `LAYER_RECORDS` and ``log_gradient``, ``log_gradient_difference``,
+        ``gradient_cosine``, ``pairing``, ``log_weight_gradient`` (single blocks).
 
     Notes
     -----
@@ -182,11 +183,18 @@ def backward(
 
     def one(block: Block) -> Propagation:
         log = Recorder(names, BACKWARD_RECORDS)
-        chain = Chain(run, block, (1.0,), keep=True, keep_streams="pairing" in names)
+        chain = Chain(
+            run,
+            block,
+            (1.0,),
+            keep=True,
+            keep_streams="pairing" in names,
+            displaced="log_difference" in names,
+        )
         for layer in range(spec.depth):
-            log.stream(chain.h, chain.log_scale)
+            chain.observe(log)
             chain.step(layer, log)
-        log.stream(chain.h, chain.log_scale)
+        chain.observe(log)
         chain.keep_stream()
         norm = log_mean_square(chain.h, chain.log_scale)
         Backward(chain, log, norm).walk()

@@ -10,6 +10,7 @@ symbol                 name                meaning (label in the book)
 :math:`\delta_l`       ``delta``           activation imbalance (``eq-lg-delta``)
 :math:`f_l`            ``active``          fraction of active units
 :math:`g_l`            ``gradient``        :math:`\partial\,\text{readout}/\partial h_l`
+:math:`h_l-a^lh_0`     ``difference``      what the blocks have added (``eq-ld-observables``)
 =====================  ==================  ===================================================
 """
 
@@ -36,12 +37,13 @@ __all__ = [
 ]
 
 #: Quantities that a forward run can record at every layer.
-LAYER_RECORDS = ("log_norm", "delta", "active", "cosine")
+LAYER_RECORDS = ("log_norm", "log_difference", "delta", "active", "cosine")
 
 #: Quantities that a backward run can record.
 BACKWARD_RECORDS = (
     *LAYER_RECORDS,
     "log_gradient",
+    "log_gradient_difference",
     "gradient_cosine",
     "pairing",
     "log_weight_gradient",
@@ -63,10 +65,13 @@ class Propagation:
         :math:`\ln(\|h_L\|^2/n)`; ``-inf`` for a dead network.
     layers : dict of ndarray
         What was recorded: ``log_norm`` and ``cosine`` (between the first two inputs) at
-        ``l = 0..L``, shapes (..., L+1, k) and (..., L+1); ``delta`` and ``active`` of the
-        pre-activations of blocks ``1..L``, shape (..., L, k), 0 where all of them vanish. A
-        backward run adds ``log_gradient`` = :math:`\ln\|g_l\|^2-\ln\|g_L\|^2`, shape (..., L+1, k),
-        ``gradient_cosine``, ``pairing`` = :math:`\langle g_l,h_l\rangle/(\|g_L\|\|h_L\|)` and
+        ``l = 0..L``, shapes (..., L+1, k) and (..., L+1); ``log_difference`` =
+        :math:`\ln\|h_l-a^lh_0\|^2-\ln\|h_0\|^2`, shape (..., L+1, k); ``delta`` and ``active`` of
+        the pre-activations of blocks ``1..L``, shape (..., L, k), 0 where all of them vanish. A
+        backward run adds ``log_gradient`` = :math:`\ln\|g_l\|^2-\ln\|g_L\|^2` and
+        ``log_gradient_difference`` = :math:`\ln\|g_l-a^{L-l}g_L\|^2-\ln\|g_L\|^2`, both of shape
+        (..., L+1, k), ``gradient_cosine``,
+        ``pairing`` = :math:`\langle g_l,h_l\rangle/(\|g_L\|\|h_L\|)` and
         ``log_weight_gradient`` = :math:`\ln\|\partial/\partial W_l\|_F^2-\ln\|g_L\|^2`, shape
         (..., L, k), for matrices of N(0, 1) entries in front of which the scale stands.
     log_output : ndarray, shape (..., k), optional
