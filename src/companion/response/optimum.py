@@ -45,7 +45,7 @@ _SCANNED_TOGETHER = 2**13
 _FLOW_NODES, _FLOW_WEIGHTS = np.polynomial.legendre.leggauss(48)
 #: Kernels between which a general activation is searched for its operating point.
 _KERNEL_GRID = np.exp(np.linspace(math.log(1e-4), math.log(1e3), 300))
-_DEEPEST = 10**7
+_DEEPEST = 10**5
 
 
 class Plateau(NamedTuple):
@@ -239,7 +239,7 @@ def depth_range(settings: Settings, low: float = 0.1, high: float = 0.3) -> tupl
     Raises
     ------
     ValueError
-        If there are several sets, no optimum, or no such depth up to ten million.
+        If there are several sets, no optimum, or no such depth up to a hundred thousand.
     """
     if settings.shape or not has_optimum(settings):
         raise ValueError(
@@ -264,16 +264,15 @@ def _first_below(settings: Settings, scale: float, strict: bool) -> int:
 
     # eq-ft-corrected-scale solved for the depth: right up to one or two blocks
     guess = float(flow_time(settings)) / scale**2
-    low, high, step = 0, 1, 2
-    if math.isfinite(guess) and guess < _DEEPEST:
-        low = max(0, round(guess) - step)
-        while low > 0 and below(low):
-            low, step = max(0, low - step), 4 * step
-        high = low + 1
+    if guess > _DEEPEST:
+        raise ValueError(f"no depth up to {_DEEPEST} has an optimal scale below {scale:g}.")
+    step = 2
+    low = max(0, round(guess) - step)
+    while low > 0 and below(low):
+        low, step = max(0, low - step), 4 * step
+    high = low + 1
     while not below(high):
-        if high >= _DEEPEST:
-            raise ValueError(f"no depth up to {_DEEPEST} has an optimal scale below {scale:g}.")
-        low, high, step = high, min(high + step, _DEEPEST), 2 * step
+        low, high, step = high, high + step, 2 * step
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if below(middle) else (middle, high)
