@@ -37,10 +37,13 @@ class StreamVariances:
         Shape ``(L + 1, *inputs)``, in the unit of the layer.
     log_unit
         Natural log of the unit, shape ``(L + 1,)``; 0 unless the activation is piecewise linear.
+    growth
+        The unit over that of the layer below, shape ``(L + 1,)``; the first is the unit itself.
     """
 
     normalized: Array
     log_unit: Array
+    growth: Array
 
     @property
     def log(self) -> Array:
@@ -82,6 +85,7 @@ def stream_variances(spec: ResNetSpec, variances: ArrayLike | None = None) -> St
     start = nonnegative_array(spec.input_variance if variances is None else variances, "variances")
     k, log_unit, rescale = start, 0.0, spec.activation.homogeneous
     layers, logs = np.empty((spec.depth + 1, *start.shape)), np.zeros(spec.depth + 1)
+    growth = np.ones(spec.depth + 1)
     for layer, square in enumerate([0.0, *(spec.scales**2).tolist()]):
         if layer:
             unit = math.exp(min(max(log_unit, -LOG_LARGEST), LOG_LARGEST))
@@ -94,9 +98,9 @@ def stream_variances(spec: ResNetSpec, variances: ArrayLike | None = None) -> St
                 f"use a skip of at most 1 (got {spec.skip:g}) or fewer layers."
             )
         if rescale and top > 0:
-            k, log_unit = k / top, log_unit + math.log(top)
+            k, log_unit, growth[layer] = k / top, log_unit + math.log(top), top
         layers[layer], logs[layer] = k, log_unit
-    return StreamVariances(layers, logs)
+    return StreamVariances(layers, logs, growth)
 
 
 def pair_layers(
@@ -127,7 +131,8 @@ def pair_layers(
     next block, is without meaning at the top and, where not asked for, everywhere.
     """
     branch, units, q = Branch.of(spec), path.units, covariance
-    steps = np.exp(path.log_unit[:-1] - path.log_unit[1:]).tolist()
+    # Not from the logarithms, whose difference is inexact where they are large.
+    steps = (1 / path.growth[1:]).tolist()
     squares, skip = (spec.scales**2).tolist(), spec.skip**2
     for layer in range(spec.depth):
         variances = path.normalized[layer]
