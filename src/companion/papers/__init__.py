@@ -14,7 +14,7 @@ from companion._optional import require
 require("torch", extra="sim", purpose="run experiments")
 require("pandas", extra="evidence", purpose="run experiments")
 
-from companion.papers import large_depth, ledger, log_gaussian  # noqa: E402
+from companion.papers import field_theory, large_depth, ledger, log_gaussian  # noqa: E402
 from companion.papers.claims import Claim  # noqa: E402
 from companion.papers.ledger import ClaimsReport  # noqa: E402
 from companion.sweeps import Experiment, preset_from_environment  # noqa: E402
@@ -33,7 +33,11 @@ __all__ = [
 CLAIMS_VARIABLE = "COMPANION_CLAIMS"
 
 #: Modules by paper key; each has ``EXPERIMENTS`` and ``CLAIMS``.
-PAPERS = {"large-depth": large_depth, "log-gaussian": log_gaussian}
+PAPERS = {
+    "large-depth": large_depth,
+    "field-theory": field_theory,
+    "log-gaussian": log_gaussian,
+}
 
 
 def all_experiments() -> dict[str, Experiment]:
