@@ -10,7 +10,7 @@ from companion._optional import require
 require("seaborn", extra="plots", purpose="draw figures")
 require("plotly", extra="plots", purpose="draw figures")
 
-from companion.plots import large_depth, log_gaussian, primer  # noqa: E402
+from companion.plots import field_theory, large_depth, log_gaussian, primer  # noqa: E402
 from companion.plots.interactive import Control, Interactive  # noqa: E402
 from companion.plots.style import PALETTE, panel_labels, shared_legend, use_style  # noqa: E402
 
@@ -18,6 +18,7 @@ __all__ = [
     "PALETTE",
     "Control",
     "Interactive",
+    "field_theory",
     "large_depth",
     "log_gaussian",
     "panel_labels",

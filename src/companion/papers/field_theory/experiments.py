@@ -41,7 +41,10 @@ SETTINGS = (
 TRAINED_SCALES = (0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9)
 _REGRESSION_SCALES = (0.03, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9, 1.5)
 
-_POINTS = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+def _points(depth: int) -> tuple[float, ...]:
+    """Scales around the optimum of a depth; far beyond it single networks respond erratically."""
+    return tuple(round(c / depth**0.5, 4) for c in (0.25, 0.5, 1.0, 1.5, 2.5))
 
 
 def _grid(*sizes: Mapping[str, Any], **common: Any) -> list[dict[str, Any]]:
@@ -64,15 +67,14 @@ def _responses(implicit: int, explicit: int) -> list[dict[str, Any]]:
     common = {"width": 400, **EXAMPLE}
     return [
         *_grid(
-            *({"depth": depth} for depth in (5, 20, 50, 100)),
-            scales=_POINTS,
+            *({"depth": depth, "scales": _points(depth)} for depth in (5, 20, 50, 100)),
             weights="implicit",
             networks=implicit,
             **common,
         ),
         {
             "depth": 20,
-            "scales": (0.1, 0.2, 0.4),
+            "scales": (0.1, 0.2, 0.35),
             "weights": "explicit",
             "networks": explicit,
             **common,
@@ -176,7 +178,7 @@ _KIND_SCALES = tuple(float(s) for s in np.round(np.geomspace(0.02, 3.0, 61), 6))
 _COSINES = tuple(float(c) for c in np.round(np.linspace(-0.9, 0.95, 38), 6))
 _REDUCED = tuple(float(v) for v in np.round(np.linspace(0.005, 0.8, 64), 6))
 _BETAS = tuple(float(b) for b in np.round(np.linspace(0.0, 0.36, 46), 6))
-_EXPLORED = tuple(float(s) for s in np.round(np.geomspace(0.02, 2.0, 49), 6))
+_EXPLORED = tuple(float(s) for s in np.round(np.geomspace(0.02, 2.0, 33), 6))
 
 
 def _explorer(depths: Sequence[int]) -> list[dict[str, Any]]:
@@ -189,8 +191,8 @@ def _explorer(depths: Sequence[int]) -> list[dict[str, Any]]:
             "scales": _EXPLORED,
         }
         for depth in depths
-        for sigma in (0.5, 0.7, 1.0, 1.4, 2.0)
-        for bias in (0.0, 0.02, 0.05, 0.1)
+        for sigma in (0.5, 0.7, 1.0, 1.4)
+        for bias in (0.0, 0.05, 0.1)
     ]
 
 

@@ -147,7 +147,7 @@ def training_table(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
     repeated = {"chosen": chosen, "near": test[near].to_numpy()}
     repeated["lead"] = repeated["chosen"] - repeated["near"]
     return table.assign(
-        validation=held.mean(0).to_numpy(),
+        validation=held.mean(axis=0).to_numpy(),
         **_estimates(repeated),
         chosen_scale=float(np.median(np.asarray(params["scales"])[choice])),
         near_scale=near,
