@@ -114,7 +114,7 @@ def test_text_shows_every_check(capsys):
     ("arguments", "message"),
     [
         (["--paper", "lg"], "paper must be one of large-depth, log-gaussian, got 'lg'"),
-        (["--claim", "LG-99"], "no claim is called 'LG-99'; known are: LG-01"),
+        (["--claim", "LG-99"], "no claim is called 'LG-99'; known are: LD-01"),
         (["--preset", "slow"], "preset must be one of quick, full, got 'slow'"),
         (["--device", "tpu"], "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
         (["--jobs", "0"], "jobs must be a positive integer, got 0"),
