@@ -42,7 +42,9 @@ def test_shards_of_a_cell_are_different_networks(monkeypatch):
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
 def test_no_shard_is_much_longer_than_a_few_seconds(preset):
-    for experiment in all_experiments().values():
+    divisible = [one for one in all_experiments().values() if one.pool is not None]
+    assert divisible
+    for experiment in divisible:
         for shard in plan(experiment, preset, 0, "cpu").shards:
             size = np.prod([shard.params[name] for name in ("depth", "width", "networks")])
             assert size <= 2 * NORMALS_PER_SHARD, experiment.id

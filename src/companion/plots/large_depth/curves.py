@@ -6,6 +6,7 @@ package as it is now, drawn on top.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -200,7 +201,7 @@ def _few_labels(ax: Axes) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _label_depths(ax: Axes, depths: pd.Series) -> None:
+def _label_depths(ax: Axes, depths: Iterable[int]) -> None:
     """Label every depth of a short list."""
     ticks = sorted({int(depth) for depth in depths})
     ax.set_xticks(ticks, [str(depth) for depth in ticks])
@@ -233,8 +234,14 @@ def contraction(
     ax = ax or plt.gca()
     groups = data.groupby(["activation", "width"], sort=False)
     for role, ((name, width), rows) in zip(_ROLES, groups, strict=False):
-        ordered = rows.sort_values("depth")
-        ax.plot(ordered["depth"], ordered["leading_theory"], color=PALETTE[role])
+        if rows["leading_theory"].notna().all():
+            fine = np.geomspace(rows["depth"].min(), rows["depth"].max(), 40).astype(int)
+            beta = float(rows["beta"].iloc[0])
+            leading = [
+                depthlimits.contraction_log_norm(depth**-beta, depth, int(width))
+                for depth in fine.tolist()
+            ]
+            ax.plot(fine, leading, color=PALETTE[role])
         errorbars(
             ax,
             rows["depth"],
@@ -247,7 +254,7 @@ def contraction(
         overlay(ax, live, live["depth"], "log_mean")
     ax.axhline(0, color=PALETTE["muted"], linewidth=0.8)
     ax.set(xscale="log", xlabel="depth $L$", ylabel=r"mean of $\ln Q_h$")
-    _label_depths(ax, data["depth"])
+    _label_depths(ax, [100, 250, 1000, 4000])
     ax.legend(title="lines: leading order")
     return ax
 
