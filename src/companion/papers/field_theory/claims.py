@@ -552,8 +552,8 @@ CLAIMS = (
     ),
     _claim(
         6,
-        "At its optimal scale a deep network ends at a kernel that depends on the ratio of its bias "
-        "to its weight variance alone.",
+        "At its optimal scale a deep network ends at a kernel that depends on the ratio of its "
+        "bias to its weight variance alone.",
         _DERIVED,
         final_kernel,
         defects.uniform_operating_point,
