@@ -233,7 +233,8 @@ def _distance(joined: pd.DataFrame, name: str) -> np.ndarray:
     """
     error, live = (joined[f"{_error_of(name)}{end}"].to_numpy() for end in ("", "_live"))
     if "networks_live" in joined:
-        ratio = joined["networks"].to_numpy() / joined["networks_live"].to_numpy()
+        with np.errstate(invalid="ignore"):  # cells of theory alone have no networks
+            ratio = joined["networks"].to_numpy() / joined["networks_live"].to_numpy()
         live = np.maximum(live, error * np.sqrt(ratio))
     one, two = joined[name].to_numpy(), joined[f"{name}_live"].to_numpy()
     gap, absent = np.abs(one - two), np.isnan(one) & np.isnan(two)

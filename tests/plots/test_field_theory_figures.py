@@ -47,7 +47,8 @@ def close_figures():
 def toy(name: str, params: dict) -> dict:
     small = {**params, **TOYS[name]}
     if name == "ft-accumulation":
-        small["networks"] = 6 if params["networks"] and params["depth"] <= 10 else 0
+        small["networks"] = 6 if params["networks"] else 0
+        small["depth"] = min(params["depth"], 40)
     if name == "ft-fluctuations":
         small["width"] = params["width"] // 10
     return small
