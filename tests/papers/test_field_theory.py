@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from companion import response, results
+from companion import evidence, response, results
 from companion.montecarlo import Estimate
 from companion.papers import field_theory, find_experiment
 from companion.papers.defects import planted
@@ -395,6 +395,14 @@ def test_published_regression_has_its_minima_where_the_claim_says():
     main = frame[(frame["noise"] == 1e-3) & (frame["bias_variance"] > 0)]
     best = {d: rows.loc[rows["error"].idxmin(), "x"] for d, rows in main.groupby("depth")}
     assert best == {5: 0.9, 20: 0.4, 60: 0.2}
+
+
+def test_cells_without_networks_can_be_compared():
+    frame, _ = results.load("ft-accumulation")
+    assert (frame["networks"] == 0).any()
+    found = evidence.compare(frame, frame, find_experiment("ft-accumulation"))
+    assert found.count == 3 * len(frame)
+    assert found.holds
 
 
 def test_unknown_experiments_are_refused():

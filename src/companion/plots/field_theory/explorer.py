@@ -68,7 +68,7 @@ def _figure(rows: pd.DataFrame, scale: float) -> go.Figure:
     at = rows.iloc[int(np.argmin(np.abs(rows["x"].to_numpy() - scale)))]
     best, goal = float(at["optimum_theory"]), float(at["operating_theory"])
     figure = go.Figure()
-    line = {"color": PALETTE["vanilla"]}
+    line = {"color": PALETTE["vanilla"], "shape": "spline"}
     figure.add_scatter(
         x=rows["x"], y=rows["response_theory"], mode="lines", name="response", line=line
     )
