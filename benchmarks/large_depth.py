@@ -1,26 +1,21 @@
-"""Deep networks at once against one at a time, and what the phase diagram costs."""
+"""The chain of norms, fractional weights and the covariance recursion against simple code."""
 
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
 
-from benchmarks.protocol import Ratio, compare, duration, limit
+from benchmarks.protocol import Ratio, compare, duration
 from companion import depthlimits
 from companion.architecture import ResNetSpec
 from companion.montecarlo import ks_between
 from companion.papers.large_depth import cells
-from companion.papers.large_depth.experiments import EXPERIMENTS
 from companion.simulate import processes
 from companion.simulate.blocks import batches
-from companion.sweeps import run
 from companion.weights import FractionalNoise
 
 __all__ = ["check", "facts", "histogram", "naive", "noise", "ratios"]
@@ -80,28 +75,26 @@ def noise(depth: int, width: int) -> Contestant:
 
 
 def path_by_path(depth: int, width: int, paths: int) -> Contestant:
-    """Fractional noise one matrix entry and one frequency at a time; units: networks.
+    """Fractional noise one matrix entry at a time, as a textbook recipe has it; units: networks.
 
-    A Python loop over the frequencies of each path, which is how the published generator works;
-    the formula is the right one.
+    A loop over the frequencies, then a transform: how the published generator works, with the
+    right formula.
     """
-    spectrum = FractionalNoise(0.8).spectrum(depth)
-    assert spectrum is not None
-    rng = np.random.default_rng(1)
+    rng, lags = np.random.default_rng(1), np.arange(depth + 1)
 
-    def run() -> None:
-        for _ in range(paths):
-            z = np.zeros(2 * depth, dtype=complex)
-            for k in range(depth + 1):
-                if k in (0, depth):
-                    z[k] = math.sqrt(2 * depth * spectrum[k]) * rng.standard_normal()
-                else:
-                    a, b = rng.standard_normal(), rng.standard_normal()
-                    z[k] = math.sqrt(depth * spectrum[k]) * (a + 1j * b)
-                    z[2 * depth - k] = z[k].conjugate()
-            np.fft.ifft(z)[:depth].real.copy()
+    def one() -> np.ndarray:
+        gamma = FractionalNoise(0.8).covariance(lags)
+        eigenvalues = np.fft.fft(np.concatenate([gamma, gamma[-2:0:-1]])).real
+        z = np.zeros(2 * depth, complex)
+        for k in (0, depth):
+            z[k] = np.sqrt(eigenvalues[k] / (2 * depth)) * rng.standard_normal()
+        for k in range(1, depth):
+            a, b = rng.standard_normal(), rng.standard_normal()
+            z[k] = np.sqrt(eigenvalues[k] / (4 * depth)) * (a + 1j * b)
+            z[2 * depth - k] = np.conj(z[k])
+        return np.asarray(np.fft.fft(z)[:depth].real)
 
-    return run, paths / (2 * width**2)
+    return (lambda: [one() for _ in range(paths)]), paths / (2 * width**2)
 
 
 def whole_paths(depth: int, width: int, paths: int) -> Contestant:
@@ -166,77 +159,7 @@ def ratios() -> list[Ratio]:
             ((lambda: depthlimits.log_displacement(g, 4000**-0.7)), 1.0),
             bound=0.5,
         ),
-        limit(
-            "ld-phase-minutes",
-            "minutes of wall time for the phase diagram on two cores: 51 × 70 points, "
-            "10 networks × 50 inputs each, both directions, L = 1000, n = 40",
-            _phase_minutes(),
-            bound=8.0,
-        ),
-        *(
-            limit(f"ld-memory-{name}", f"GiB at the peak: {what}", _peak(code), bound=2.0)
-            for name, (what, code) in _SETTINGS.items()
-        ),
     ]
-
-
-def _phase_minutes() -> float:
-    """The main map of the experiment, by two processes."""
-    (experiment,) = (e for e in EXPERIMENTS if e.id == "ld-phase")
-    columns = [
-        cell
-        for cell in experiment.grids["full"]
-        if (cell["block"], cell["generator"]) == ("two-layer", "exact")
-    ]
-    chosen = replace(experiment, grids={"quick": columns, "full": columns})
-    start = time.perf_counter()
-    run(chosen, "full", device="cpu", jobs=2)
-    return (time.perf_counter() - start) / 60
-
-
-#: What is measured in a process of its own: the largest cells of the published experiments.
-_SETTINGS = {
-    "phase": (
-        "one column of the phase diagram",
-        "from companion.papers.large_depth import cells as m; f = m.phase; i = 'ld-phase'; k = 0",
-    ),
-    "histogram": (
-        "explicit weights, L = 1000, n = 100",
-        "from companion.papers.large_depth import limits as m; f = m.histogram; "
-        "i = 'ld-histogram'; k = 1",
-    ),
-    "contraction": (
-        "explicit weights, L = 4000",
-        "from companion.papers.large_depth import cells as m; f = m.contraction; "
-        "i = 'ld-contraction'; k = 5",
-    ),
-    "training": (
-        "150 trained networks, L = 200",
-        "from companion.papers.large_depth import trained as m; f = m.accuracy; "
-        "i = 'ld-accuracy'; k = 0",
-    ),
-}
-
-_PEAK = """
-import resource, torch
-torch.set_num_threads(1)
-import numpy as np
-{code}
-from companion.papers import find_experiment
-params = find_experiment(i).grid("full")[k]
-if "networks" in params and params.get("inputs", 1) == 1 and i != "ld-accuracy":
-    params = {{**params, "networks": min(params["networks"], 40)}}
-f(params, np.random.SeedSequence(1), "cpu")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def _peak(code: str) -> float:
-    """Resident memory at the peak in GiB; the number of networks does not enter it."""
-    done = subprocess.run(
-        [sys.executable, "-c", _PEAK.format(code=code)], capture_output=True, text=True, check=True
-    )
-    return int(done.stdout.split()[-1]) / 2**20
 
 
 def facts() -> dict[str, str]:

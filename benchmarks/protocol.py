@@ -15,11 +15,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-__all__ = ["RECORD", "Ratio", "compare", "duration", "limit", "machine", "write_record"]
+__all__ = ["RECORD", "Ratio", "compare", "duration", "limit", "machine", "update_record"]
 
 #: The stored record that the benchmarks page is made from.
 RECORD = Path(__file__).parent / "record.json"
@@ -133,12 +134,19 @@ def machine() -> dict[str, str]:
     }
 
 
-def write_record(ratios: list[Ratio], facts: Mapping[str, str], path: Path = RECORD) -> None:
-    """Store the record, whole or not at all."""
-    rows = [{**asdict(r), "met": r.met} for r in ratios]
-    text = json.dumps({"machine": machine(), "ratios": rows, "facts": dict(facts)}, indent=1)
+def update_record(
+    subject: str, ratios: list[Ratio], facts: Mapping[str, str], path: Path = RECORD
+) -> None:
+    """Store the rows of a subject in the place of its old ones, whole or not at all."""
+    record: dict[str, Any] = {"ratios": [], "facts": {}}
+    if path.exists():
+        record = json.loads(path.read_text(encoding="utf-8"))
+    rows = [row for row in record["ratios"] if row.get("subject") != subject]
+    rows += [{"subject": subject, **asdict(r), "met": r.met} for r in ratios]
+    kept = {k: v for k, v in record["facts"].items() if k not in facts}
+    record = {"machine": machine(), "ratios": rows, "facts": {**kept, **facts}}
     partial = path.with_suffix(".partial")
-    partial.write_text(text + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     partial.replace(path)
 
 

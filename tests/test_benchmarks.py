@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from benchmarks import __main__ as benchmark
 from benchmarks import large_depth, matrixfree
-from benchmarks.protocol import RECORD, Ratio, compare, duration, limit, write_record
+from benchmarks.protocol import RECORD, Ratio, compare, duration, limit, update_record
 
 
 def work(steps: int):
@@ -40,13 +41,31 @@ def test_a_target_is_met_by_the_unfavourable_quantile(low, high, at_least, met):
 
 
 def test_the_record_is_written_whole(tmp_path):
+    path = tmp_path / "record.json"
     ratio = Ratio("x", "x", 2.0, 1.9, 2.1, 1.5, True, 7, "")
-    write_record([ratio], {"a": "b"}, tmp_path / "record.json")
-    stored = json.loads((tmp_path / "record.json").read_text())
+    update_record("one", [ratio], {"a": "b"}, path)
+    stored = json.loads(path.read_text())
     assert stored["ratios"][0]["met"] is True
     assert stored["facts"] == {"a": "b"}
     assert {"processor", "torch", "threads", "date"} <= set(stored["machine"])
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_subject_is_measured_anew_without_the_others(tmp_path):
+    path = tmp_path / "record.json"
+    rows = [Ratio(name, "x", 2.0, 1.9, 2.1, 1.5, True, 7, "") for name in "abc"]
+    update_record("one", rows[:2], {"a": "old"}, path)
+    update_record("two", rows[2:], {"c": "d"}, path)
+    update_record("one", rows[:1], {"a": "new"}, path)
+    stored = json.loads(path.read_text())
+    assert sorted(row["name"] for row in stored["ratios"]) == ["a", "c"]
+    assert stored["facts"] == {"a": "new", "c": "d"}
+
+
+def test_unknown_subjects_are_named(capsys):
+    with pytest.raises(SystemExit):
+        benchmark.main(["speed"])
+    assert "no subject is called 'speed'; known are: matrixfree" in capsys.readouterr().err
 
 
 def test_the_stored_record_meets_its_targets():
