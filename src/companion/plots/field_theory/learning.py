@@ -93,7 +93,7 @@ def practitioner(
         overlay(ax, found, np.array(x) - 0.1, "chosen")
     labels = [
         f"{_PROTOCOLS[row['protocol']]}\n$L={row['depth']}$\n"
-        f"chosen {row['chosen_scale']:g}, $s^*={row['optimum_theory']:.2g}$"
+        f"chosen {row['chosen_scale']:g}\n$s^*={row['optimum_theory']:.2g}$"
         for _, row in rows.iterrows()
     ]
     ax.set_xticks(places, labels, fontsize="x-small")
