@@ -66,8 +66,8 @@ def initial_slope(settings: Settings) -> Array:
 def has_optimum(settings: Settings) -> NDArray[np.bool_]:
     """Whether the response first grows with the scale (``thm-ft-criterion``).
 
-    Sufficient for an optimal scale above 0 at every depth; necessary at depth 1 and in the limit
-    of large depth, and in every case that was scanned in between.
+    Sufficient for an optimal scale above 0 at every depth, for activations that saturate; for erf
+    also necessary at every depth.
     """
     return np.asarray(initial_slope(settings) > 0)
 

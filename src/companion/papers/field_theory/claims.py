@@ -534,8 +534,7 @@ CLAIMS = (
         4,
         "An optimal scale exists exactly where the response grows at scale zero: inputs below the "
         "operating point, biases below 1/π of the weights.",
-        "derived here: sufficient at every depth; necessary at depth 1 and in the deep limit, "
-        "scanned between",
+        "derived here, proved at every depth for erf",
         criterion,
         defects.strict_criterion,
         anchor="sec-ft-criterion",
@@ -650,7 +649,7 @@ CLAIMS = (
             {"grids": {5: _SCALES[4:], 20: _SCALES, 60: _SCALES[1:7]}, "splits": 1},
             {"grids": dict.fromkeys((5, 20, 60), _SCALES), "splits": 3},
         ),
-        note="The least error lies at 1.6 to 1.8 times the optimal scale, moves with the depth as "
+        note="The least error lies at 1.4 to 1.8 times the optimal scale, moves with the depth as "
         "predicted, and with the noise of the regression.",
     ),
     _claim(
