@@ -573,14 +573,16 @@ def small_budget(patch, bytes_: int) -> None:
 
 def check_streams(law: str):
     """Layers drawn one by one are networks of the same law."""
-    spec = large_depth(40, 6, weight_law=LAWS[law])
-    kept = run(spec, 3000, scales=[0.4], gradients=False)
+    # Smooth weights are streamed in pieces of 128 layers, which only a deeper network outgrows.
+    depth, networks, scale = (300, 1500, 0.1) if law == "smooth" else (40, 3000, 0.4)
+    spec = large_depth(depth, 6, weight_law=LAWS[law])
+    kept = run(spec, networks, scales=[scale], gradients=False)
     with pytest.MonkeyPatch.context() as patch:
-        small_budget(patch, 180_000)
-        patch.setattr(plans, "LOW_RANK_LAYERS", 4)
-        plan = plans.Plan(spec, [0.4], 1, "cpu", "float64", gradients=False)
+        small_budget(patch, 1_200_000 if law == "smooth" else 180_000)
+        patch.setattr(plans, "BLOCK_WEIGHTS", {"cpu": 2 * depth * 6**2 * 8})
+        plan = plans.Plan(spec, [scale], 1, "cpu", "float64", gradients=False)
         assert plan.streamed
-        drawn = run(spec, 3000, scales=[0.4], gradients=False, seed=8, batch=1)
+        drawn = run(spec, networks, scales=[scale], gradients=False, seed=8, batch=1)
     for name in ("log_norm", "log_difference"):
         one, other = getattr(kept, name), getattr(drawn, name)
         assert not ks_between(one, other).rejects(0.01, tests=6)
