@@ -9,7 +9,7 @@ import torch
 from companion import datasets
 from companion.architecture import ResNetSpec
 from companion.datasets import Dataset
-from companion.training import Settings, train
+from companion.training import Outcome, Settings, train
 from companion.training import loop as loops
 from companion.training.stack import Stack, draw
 from companion.weights import IID, WeightLaw
@@ -31,9 +31,18 @@ def spec(depth: int = 10, beta: float = 0.5, **changes: object) -> ResNetSpec:
 class Plain(torch.nn.Module):
     """The same network, written as one writes it: one layer after the other, examples first."""
 
-    def __init__(self, spec: ResNetSpec, drawn: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self, spec: ResNetSpec, drawn: dict[str, np.ndarray], normalisation: str = "none"
+    ) -> None:
         super().__init__()
         self.spec = spec
+        kinds = {
+            "none": torch.nn.Identity,
+            "layer": lambda: torch.nn.LayerNorm(spec.width, elementwise_affine=False),
+            # Without a momentum the running statistics are plain means over the batches.
+            "batch": lambda: torch.nn.BatchNorm1d(spec.width, affine=False, momentum=None),
+        }
+        self.norms = torch.nn.ModuleList(kinds[normalisation]() for _ in range(spec.depth + 1))
         for name, value in drawn.items():
             setattr(self, name, torch.nn.Parameter(torch.tensor(value)))
 
@@ -41,12 +50,13 @@ class Plain(torch.nn.Module):
         phi = torch.tanh if self.spec.activation.name == "tanh" else torch.relu
         h = torch.nn.functional.linear(x, self.input)
         for layer, scale in enumerate(self.spec.scales):
-            inner = h
+            inner = self.norms[layer](h)
             if self.spec.block == "two-layer":
-                inner = torch.nn.functional.linear(h, self.inner[layer])
+                inner = torch.nn.functional.linear(inner, self.inner[layer])
             bias = self.bias[layer, :, 0] if hasattr(self, "bias") else None
             branch = torch.nn.functional.linear(phi(inner), self.outer[layer], bias)
             h = self.spec.skip * h + scale * branch
+        h = self.norms[-1](h)
         h = phi(h) if self.spec.readout == "activation" else h
         return torch.nn.functional.linear(h, self.readout)
 
@@ -60,12 +70,12 @@ NETWORKS = {
 }
 
 
-def check_against_a_plain_module(network: ResNetSpec) -> None:
+def check_against_a_plain_module(network: ResNetSpec, normalisation: str = "none") -> None:
     """Logits, losses and every gradient of a stack of three equal those of three modules."""
     # Members that differ in scale catch a scale that goes to the wrong run.
     specs = [network.replace(scale=tuple(network.scales * f)) for f in (1.0, 0.5, 1.7)]
     drawn = [draw(s, np.random.default_rng(i)) for i, s in enumerate(specs)]
-    stack = Stack(specs, drawn, torch.device("cpu"), torch.float64)
+    stack = Stack(specs, drawn, torch.device("cpu"), torch.float64, normalisation)
     rng = np.random.default_rng(7)
     x = torch.tensor(rng.standard_normal((3, 11, 64)))
     y = torch.tensor(rng.integers(0, 10, (3, 11)))
@@ -73,19 +83,36 @@ def check_against_a_plain_module(network: ResNetSpec) -> None:
     loss = torch.nn.functional.cross_entropy(logits, y, reduction="none").mean(1)
     stack.share_gradients(loss)
     for r, (one, parameters) in enumerate(zip(specs, drawn, strict=True)):
-        module = Plain(one, parameters)
+        module = Plain(one, parameters, normalisation).double()
         expected = module(x[r])
         torch.nn.functional.cross_entropy(expected, y[r]).backward()
         assert torch.allclose(logits[r].T, expected, rtol=1e-10, atol=1e-12)
         for name, parameter in module.named_parameters():
             found = stack.members[r][name].grad
-            assert parameter.grad.abs().max() > 1e-6
+            if (name, normalisation) != ("bias", "batch"):  # the mean takes a bias away
+                assert parameter.grad.abs().max() > 1e-6
             assert torch.allclose(found, parameter.grad, rtol=1e-9, atol=1e-12), name
 
 
+@pytest.mark.parametrize("normalisation", Settings.NORMALISATIONS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_stack_is_the_plain_network(name):
-    check_against_a_plain_module(NETWORKS[name])
+def test_the_stack_is_the_plain_network(name, normalisation):
+    check_against_a_plain_module(NETWORKS[name], normalisation)
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "layer"])
+@pytest.mark.parametrize("defect", ["the end is left out", "the first run is taken for all"])
+def test_a_wrong_normalisation_is_noticed(monkeypatch, normalisation, defect):
+    right = Stack._normalised
+
+    def broken(self, h, moments, place):
+        if defect == "the end is left out":
+            return h if place == -1 else right(self, h, moments, place)
+        return right(self, h, moments, place)[:1].expand_as(h)
+
+    monkeypatch.setattr(Stack, "_normalised", broken)
+    with pytest.raises(AssertionError):
+        check_against_a_plain_module(NETWORKS["two-layer"], normalisation)
 
 
 @pytest.mark.parametrize("defect", ["scale ignored", "scale of another run", "skip ignored"])
@@ -144,6 +171,66 @@ def test_the_law_of_the_branches_is_that_of_the_spec():
     uniform = draw(spec(3), np.random.default_rng(0))
     for name, columns in (("input", 64), ("outer", 20), ("readout", 20)):
         assert np.abs(uniform[name]).max() <= (3 / columns) ** 0.5
+
+
+def kept(data: Dataset, normalisation: str = "batch", **changes: object) -> Outcome:
+    """A short run with a trainable bias that starts at random; everything is kept."""
+    settings = Settings(epochs=2, learning_rate=1e-2, normalisation=normalisation)
+    specs = [spec(4, block="two-layer", bias_variance=0.1, **changes)] * 2
+    return train(specs, data, settings, seeds=[5, 6], device="cpu", keep_weights=True)[1]
+
+
+def check_kept_weights(data: Dataset, normalisation: str) -> None:
+    """What is kept is the whole network: in a plain module it has the accuracy of the run."""
+    run = kept(data, normalisation)
+    before, after = run.initial, run.trained
+    names = ("input", "inner", "outer", "bias", "readout")
+    shapes = [getattr(after, name).shape for name in names]
+    assert shapes == [(20, 64), (4, 20, 20), (4, 20, 20), (4, 20, 1), (10, 20)]
+    drawn = draw(run.spec, np.random.default_rng(np.random.SeedSequence(6, spawn_key=(0,))))
+    for name in names:
+        assert np.array_equal(getattr(before, name), drawn[name].astype(np.float32)), name
+        assert not np.array_equal(getattr(before, name), getattr(after, name)), name
+    plain = Plain(run.spec, {name: getattr(after, name) for name in names}, normalisation)
+    x, y = torch.tensor(data.x_test), torch.tensor(data.y_test)
+    plain(torch.tensor(data.x_train))  # the running statistics: of one batch, the training data
+    if normalisation == "batch":
+        assert after.mean.shape == after.variance.shape == (5, 20)
+        for norm, mean, variance in zip(plain.norms, after.mean, after.variance, strict=True):
+            assert np.allclose(norm.running_mean, mean, rtol=1e-3, atol=1e-4)
+            # torch keeps the unbiased variance, and normalises by the other one.
+            assert np.allclose(norm.running_var * (1 - 1 / len(data.y_train)), variance, rtol=2e-3)
+    else:
+        assert after.mean is None
+        assert after.variance is None
+    logits = plain.eval()(x)
+    stack, moments = Stack.load(
+        [run.spec], [after], torch.device("cpu"), normalisation=normalisation
+    )
+    found = stack.logits(x, moments)[0].T
+    assert torch.allclose(found, logits, rtol=5e-3, atol=5e-3)
+    assert abs(float((logits.argmax(1) == y).double().mean()) - run.accuracy) < 0.004
+    # An example is judged by itself: statistics of a batch would tell where it came with others.
+    assert torch.allclose(stack.logits(x[:7], moments)[0].T, found[:7], rtol=1e-4, atol=1e-4)
+    end = stack.features(x, moments)[0].T
+    assert torch.allclose(
+        torch.nn.functional.linear(plain.norms[-1](end), plain.readout),
+        logits,
+        rtol=5e-3,
+        atol=5e-3,
+    )
+
+
+@pytest.mark.parametrize("normalisation", Settings.NORMALISATIONS)
+def test_kept_weights_are_the_whole_network(digits, normalisation):
+    check_kept_weights(digits, normalisation)
+
+
+def test_evaluation_by_statistics_of_another_batch_is_noticed(digits, monkeypatch):
+    moments = Stack.moments
+    monkeypatch.setattr(Stack, "moments", lambda self, x: moments(self, x[:64]))
+    with pytest.raises(AssertionError):
+        check_kept_weights(digits, "batch")
 
 
 def learns(data: Dataset) -> None:
@@ -214,6 +301,67 @@ def test_an_ignored_multiplier_is_noticed(digits, monkeypatch):
     check_first_step(digits, 1.0)
     with pytest.raises(AssertionError):
         check_first_step(digits, 3.0)
+
+
+OPTIMISERS = {
+    "momentum": ({"optimiser": "sgd", "momentum": 0.8}, torch.optim.SGD, {"momentum": 0.8}),
+    "betas": ({"optimiser": "adam", "betas": (0.7, 0.9)}, torch.optim.Adam, {"betas": (0.7, 0.9)}),
+}
+
+
+def check_four_steps(data: Dataset, name: str) -> None:
+    """Four steps, each on all of 64 examples, end where those of a plain module end."""
+    small = Dataset(
+        data.x_train[:64], data.y_train[:64], data.x_test, data.y_test, "few", *_rest(data)
+    )
+    chosen, kind, options = OPTIMISERS[name]
+    plain = {**chosen, "momentum": 0.0, "betas": (0.9, 0.999)}  # of another run in the stack
+    settings = [
+        Settings(learning_rate=0.02, epochs=4, batch_size=64, normalisation="batch", **changes)
+        for changes in (plain, chosen)
+    ]
+    network = spec(4, block="two-layer")
+    runs = train([network] * 2, small, settings, seeds=[4, 3], device="cpu", keep_weights=True)
+    seed = np.random.SeedSequence(3, spawn_key=(0,))
+    module = Plain(network, draw(network, np.random.default_rng(seed)), "batch").double()
+    start = {key: value.detach().numpy().copy() for key, value in module.named_parameters()}
+    optimiser = kind(module.parameters(), lr=0.02, **options)
+    x, y = torch.tensor(small.x_train).double(), torch.tensor(small.y_train)
+    for _ in range(4):
+        optimiser.zero_grad()
+        torch.nn.functional.cross_entropy(module(x), y).backward()
+        optimiser.step()
+    for key, first in start.items():
+        expected = getattr(module, key).detach().numpy() - first
+        found = getattr(runs[1].trained, key) - first
+        assert np.linalg.norm(found - expected) < 1e-2 * np.linalg.norm(expected), key
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_options_of_the_optimisers_belong_to_the_run(digits, name):
+    check_four_steps(digits, name)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_options_of_another_run_are_noticed(digits, name, monkeypatch):
+    build = loops._optimiser
+    monkeypatch.setattr(loops, "_optimiser", lambda stack, runs: build(stack, [runs[0]] * 2))
+    with pytest.raises(AssertionError):
+        check_four_steps(digits, name)
+
+
+def test_normalised_networks_of_any_scale_learn(digits):
+    """A constant scale, at which a network of this depth is lost without normalisation."""
+    kinds = Settings.NORMALISATIONS
+    settings = [
+        Settings(optimiser="sgd", learning_rate=0.05, epochs=10, normalisation=kind)
+        for kind in kinds
+    ]
+    network = spec(40, 0.0, block="two-layer")
+    runs = train([network] * 3, digits, settings, seeds=[1] * 3, device="cpu")
+    assert [run.settings.normalisation for run in runs] == list(kinds)
+    assert [run.diverged for run in runs] == [True, False, False]
+    assert min(run.accuracy for run in runs[1:]) > 0.8
 
 
 def test_frozen_branches_stay_and_the_ends_learn(digits):
@@ -328,10 +476,10 @@ def test_every_example_is_seen_once_per_epoch(digits, monkeypatch):
     seen = []
     logits = Stack.logits
 
-    def listening(self, x):
+    def listening(self, x, moments=None):
         if x.ndim == 3:
             seen.append(x.clone())
-        return logits(self, x)
+        return logits(self, x, moments)
 
     monkeypatch.setattr(Stack, "logits", listening)
     train([spec(2)] * 2, digits, Settings(epochs=2, batch_size=500), seeds=[0, 1], device="cpu")
@@ -405,6 +553,11 @@ def test_the_size_of_a_stack_bounds_its_memory():
         ({"clip": 0.0}, "clip must be greater than 0"),
         ({"branch_bias": 1}, "branch_bias must be True or False"),
         ({"divergence_bound": float("nan")}, "divergence_bound must be finite"),
+        ({"momentum": 1.0}, "momentum must be below 1, got 1.0; pass 0.9, say"),
+        ({"momentum": -0.1}, "momentum must be at least 0"),
+        ({"betas": (0.9, 1.5)}, "betas must be below 1, got 1.5"),
+        ({"betas": (0.9,)}, r"betas must be a pair, got \(0.9,\); pass \(0.9, 0.999\)"),
+        ({"normalisation": "group"}, "normalisation must be one of 'none', 'batch', 'layer'"),
     ],
 )
 def test_bad_settings_are_named(values, message):

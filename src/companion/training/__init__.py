@@ -1,6 +1,7 @@
 r"""Training residual networks, many small runs at once.
 
-Branch scale, weight law, optimiser and the learning rate of the branches are parameters.
+Branch scale, weight law, optimiser, normalisation and the learning rate of the branches are
+parameters.
 
 Notation
 --------
@@ -21,6 +22,6 @@ from companion._optional import require
 require("torch", extra="sim", purpose="train networks")
 
 from companion.training.loop import STACK_ELEMENTS, train  # noqa: E402
-from companion.training.settings import BranchWeights, Outcome, Settings  # noqa: E402
+from companion.training.settings import Outcome, Settings, Weights  # noqa: E402
 
-__all__ = ["STACK_ELEMENTS", "BranchWeights", "Outcome", "Settings", "train"]
+__all__ = ["STACK_ELEMENTS", "Outcome", "Settings", "Weights", "train"]

@@ -15,7 +15,7 @@ from companion.datasets import Dataset
 from companion.simulate.blocks import one_thread, resolve_device, resolve_seed
 from companion.training.runs import Bar, Examples, Run
 from companion.training.settings import Outcome, Settings
-from companion.training.stack import Stack, draw, shape_key
+from companion.training.stack import Moments, Stack, draw, shape_key
 
 __all__ = ["STACK_ELEMENTS", "train"]
 
@@ -54,7 +54,7 @@ def train(
     stack : int, optional
         Runs trained at once; default by the size of the networks (`STACK_ELEMENTS`).
     keep_weights : bool
-        Keep the branch matrices before and after training.
+        Keep the parameters before and after training.
     progress : bool
         Show a bar over epochs of stacks.
 
@@ -83,8 +83,9 @@ def train(
     size = None if stack is None else positive_integer(stack, "stack")
     groups: dict[tuple[object, ...], list[int]] = {}
     for run, (spec, chosen) in enumerate(zip(specs, every, strict=True)):
-        shared = (chosen.optimiser, chosen.epochs, chosen.batch_size, _biased(spec, chosen))
-        groups.setdefault((*shape_key(spec), *shared), []).append(run)
+        shared = (chosen.optimiser, chosen.epochs, chosen.batch_size, chosen.normalisation)
+        key = (*shape_key(spec), *shared, _biased(spec, chosen))
+        groups.setdefault(key, []).append(run)
     chunks = [
         runs[start : start + step]
         for runs in groups.values()
@@ -110,10 +111,12 @@ def _train_stack(
 ) -> list[Outcome]:
     start = time.perf_counter()
     drawn = [draw(r.spec, r.weights, branch_bias=r.settings.branch_bias) for r in runs]
-    stack = Stack([r.spec for r in runs], drawn, device)
+    kind = runs[0].settings.normalisation
+    stack = Stack([r.spec for r in runs], drawn, device, normalisation=kind)
     if keep_weights:
+        moments = stack.moments(data.train[0])
         for row, run in enumerate(runs):
-            run.initial = stack.branch_weights(row)
+            run.initial = stack.weights(row, moments)
     optimiser = _optimiser(stack, runs)
     alive, step = list(runs), 0
     for epoch in range(runs[0].settings.epochs):
@@ -124,9 +127,10 @@ def _train_stack(
         if alive:
             _evaluate(stack, alive, data)
         bar.update()
-    if keep_weights:
+    if keep_weights and alive:
+        moments = stack.moments(data.train[0])
         for row, run in enumerate(alive):
-            run.trained = stack.branch_weights(row)
+            run.trained = stack.weights(row, moments)
     seconds = (time.perf_counter() - start) / len(runs)
     return [run.outcome(seconds, data.validation is not None) for run in runs]
 
@@ -172,29 +176,37 @@ def _evaluate(stack: Stack, runs: Sequence[Run], data: Examples) -> None:
     parts = [(data.test, "test")]
     if data.validation is not None:
         parts.append((data.validation, "validation"))
+    moments = stack.moments(data.train[0])
     for part, name in parts:
-        for run, value in zip(runs, _accuracy(stack, *part), strict=True):
+        for run, value in zip(runs, _accuracy(stack, *part, moments), strict=True):
             getattr(run, name).append(value)
 
 
 @torch.no_grad()
-def _accuracy(stack: Stack, x: torch.Tensor, y: torch.Tensor) -> list[float]:
+def _accuracy(
+    stack: Stack, x: torch.Tensor, y: torch.Tensor, moments: Moments | None
+) -> list[float]:
     right = torch.zeros(len(stack.members), device=x.device, dtype=torch.int64)
     pairs = zip(x.split(_EVALUATION_BATCH), y.split(_EVALUATION_BATCH), strict=True)
     for some, labels in pairs:
-        right += (stack.logits(some).argmax(1) == labels).sum(1)
+        right += (stack.logits(some, moments).argmax(1) == labels).sum(1)
     return [int(count) / len(y) for count in right]
 
 
 def _optimiser(stack: Stack, runs: Sequence[Run]) -> torch.optim.Optimizer:
     # Two groups per run, in the order of the runs: the ends, then the branches.
+    adam = runs[0].settings.optimiser == "adam"
     groups = [
-        {"params": parameters, "branch": branch, "lr": run.settings.learning_rate}
+        {
+            "params": parameters,
+            "branch": branch,
+            "lr": run.settings.learning_rate,
+            **({"betas": run.settings.betas} if adam else {"momentum": run.settings.momentum}),
+        }
         for row, run in enumerate(runs)
         for branch, parameters in stack.groups(row)
     ]
-    kind = torch.optim.Adam if runs[0].settings.optimiser == "adam" else torch.optim.SGD
-    return kind(groups, fused=True)
+    return (torch.optim.Adam if adam else torch.optim.SGD)(groups, fused=True)
 
 
 def _set_rates(optimiser: torch.optim.Optimizer, runs: Sequence[Run], epoch: int) -> None:

@@ -10,7 +10,7 @@ import torch
 from companion._optional import require
 from companion.architecture import ResNetSpec
 from companion.datasets import Dataset
-from companion.training.settings import BranchWeights, Outcome, Settings
+from companion.training.settings import Outcome, Settings, Weights
 
 __all__ = ["Bar", "Examples", "Run"]
 
@@ -26,8 +26,8 @@ class Run:
     test: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     diverged_at: int | None = None
-    initial: BranchWeights | None = None
-    trained: BranchWeights | None = None
+    initial: Weights | None = None
+    trained: Weights | None = None
 
     def __post_init__(self) -> None:
         key, entropy = self.seed.spawn_key, self.seed.entropy

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from companion._validation import choice, flag, positive_integer, real_number
 from companion.architecture import ResNetSpec
 
-__all__ = ["BranchWeights", "Outcome", "Settings"]
+__all__ = ["Outcome", "Settings", "Weights"]
 
 Array = NDArray[np.float64]
 Array32 = NDArray[np.float32]
@@ -24,7 +24,7 @@ class Settings:
     Parameters
     ----------
     optimiser : str
-        ``"adam"`` or ``"sgd"``, those of ``torch.optim`` with their default parameters.
+        ``"adam"`` or ``"sgd"``, those of ``torch.optim``; what is not named here has their default.
     learning_rate : float
         At the start, for input map and readout; positive.
     epochs : int
@@ -44,6 +44,15 @@ class Settings:
     branch_bias : bool
         Give every branch a trainable bias that starts at 0. A spec with ``bias_variance > 0`` has
         biases that start at random, whatever this says.
+    momentum : float
+        Of ``"sgd"``; in [0, 1).
+    betas : pair of float
+        Decay of the two running means of ``"adam"``; in [0, 1).
+    normalisation : str
+        Of the input of every branch and of the end of the stream before the readout, without
+        trainable parameters (``alg-re-training``). ``"none"``; ``"layer"``: over the coordinates of
+        one example; ``"batch"``: each coordinate over the examples of the batch, and in evaluation
+        by its mean and variance over all training examples at the current weights.
     divergence_bound : float
         A run whose loss is not finite, or above this (nats), has diverged. The default is near the
         end of float32: a network that merely starts far too large goes on.
@@ -64,8 +73,12 @@ class Settings:
     clip: float | None = None
     branch_bias: bool = False
     divergence_bound: float = 1e30
+    momentum: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    normalisation: str = "none"
 
     OPTIMISERS: ClassVar[tuple[str, ...]] = ("adam", "sgd")
+    NORMALISATIONS: ClassVar[tuple[str, ...]] = ("none", "batch", "layer")
 
     def __post_init__(self) -> None:
         choice(self.optimiser, "optimiser", self.OPTIMISERS)
@@ -79,6 +92,12 @@ class Settings:
         if self.clip is not None:
             real_number(self.clip, "clip", minimum=0.0, strict=True)
         flag(self.branch_bias, "branch_bias")
+        choice(self.normalisation, "normalisation", self.NORMALISATIONS)
+        if len(self.betas) != 2:
+            raise ValueError(f"betas must be a pair, got {self.betas!r}; pass (0.9, 0.999)")
+        for name, value in (("momentum", self.momentum), *(("betas", b) for b in self.betas)):
+            if real_number(value, name, minimum=0.0) >= 1:
+                raise ValueError(f"{name} must be below 1, got {value}; pass 0.9, say")
 
     def rate(self, epoch: int) -> float:
         """Learning rate of input map and readout in an epoch, counted from 0."""
@@ -91,20 +110,32 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class BranchWeights:
-    """Matrices of the branches of one network.
+class Weights:
+    """Parameters of one network, float32.
 
     Attributes
     ----------
-    outer : ndarray of float32, shape (depth, width, width)
-        The matrix that is applied last, entries of variance of order ``1 / width``; the only one
-        of a single block.
-    inner : ndarray of float32, shape (depth, width, width), or None
+    input : ndarray, shape (width, inputs)
+    outer : ndarray, shape (depth, width, width)
+        The matrix of a block that is applied last, entries of variance of order ``1 / width``; the
+        only one of a single block.
+    readout : ndarray, shape (outputs, width)
+    inner : ndarray, shape (depth, width, width), or None
         The other matrix of a two-layer block.
+    bias : ndarray, shape (depth, width, 1), or None
+        Of the branches.
+    mean, variance : ndarray, shape (depth + 1, width), or None
+        With batch normalisation: of every coordinate over the training examples, at the input of
+        every branch and at the end of the stream.
     """
 
+    input: Array32
     outer: Array32
+    readout: Array32
     inner: Array32 | None = None
+    bias: Array32 | None = None
+    mean: Array32 | None = None
+    variance: Array32 | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +158,7 @@ class Outcome:
         beyond the bound.
     seconds : float
         Wall time of the stack divided by its runs.
-    initial, trained : BranchWeights or None
+    initial, trained : Weights or None
         Kept on demand; ``trained`` is ``None`` for a run that diverged.
     """
 
@@ -138,8 +169,8 @@ class Outcome:
     validation_accuracy: Array | None
     diverged_at: int | None
     seconds: float
-    initial: BranchWeights | None = None
-    trained: BranchWeights | None = None
+    initial: Weights | None = None
+    trained: Weights | None = None
 
     @property
     def diverged(self) -> bool:

@@ -14,13 +14,19 @@ import torch
 
 from companion.architecture import ResNetSpec
 from companion.simulate.ingredients import branch_functions
-from companion.training.settings import BranchWeights
+from companion.training.settings import Weights
 from companion.weights import IID
 
-__all__ = ["BRANCH", "Stack", "draw", "shape_key"]
+__all__ = ["BRANCH", "Moments", "Stack", "draw", "shape_key"]
+
+#: Mean and variance of every coordinate, each (R, n), at the input of every branch and at the end.
+Moments = list[tuple[torch.Tensor, torch.Tensor]]
 
 #: Parameters of the branches, as opposed to input map and readout.
 BRANCH = ("outer", "inner", "bias")
+
+#: All parameters, in the order of their use.
+PARAMETERS = ("input", "inner", "outer", "bias", "readout")
 
 _ABSENT = {
     "input_bias_variance": "set it to 0",
@@ -98,6 +104,8 @@ class Stack:
         For each network the parameters of `draw`.
     device, dtype
         Where and in which precision the networks are held.
+    normalisation : str
+        One of ``Settings.NORMALISATIONS``.
     """
 
     def __init__(
@@ -106,10 +114,12 @@ class Stack:
         drawn: Sequence[dict[str, np.ndarray]],
         device: torch.device,
         dtype: torch.dtype = torch.float32,
+        normalisation: str = "none",
     ) -> None:
         spec = specs[0]
         self.single, self.skip, self.depth = spec.block == "single", spec.skip, spec.depth
         self.through_activation = spec.readout == "activation"
+        self.normalisation = normalisation
         self.phi, _ = branch_functions(spec.activation)
         scales = np.array([s.scales for s in specs])[:, :, None, None]
         self.scales = torch.as_tensor(scales, device=device, dtype=dtype)
@@ -124,8 +134,50 @@ class Stack:
             for r in range(len(specs))
         ]
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Outputs of shape (R, outputs, b) for inputs of shape (R, b, d) or (b, d)."""
+    @classmethod
+    def load(
+        cls,
+        specs: Sequence[ResNetSpec],
+        weights: Sequence[Weights],
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        normalisation: str = "none",
+    ) -> tuple[Stack, Moments | None]:
+        """Networks that were kept, and the moments of their batch normalisation."""
+        names = [n for n in PARAMETERS if getattr(weights[0], n) is not None]
+        drawn = [{name: getattr(w, name) for name in names} for w in weights]
+        stack = cls(specs, drawn, device, dtype, normalisation)
+        if normalisation != "batch":
+            return stack, None
+        mean, variance = (
+            torch.as_tensor(np.stack([getattr(w, name) for w in weights], 1), device=device)
+            for name in ("mean", "variance")
+        )
+        return stack, list(zip(mean.to(dtype), variance.to(dtype), strict=True))
+
+    def logits(self, x: torch.Tensor, moments: Moments | None = None) -> torch.Tensor:
+        """Outputs of shape (R, outputs, b) for inputs of shape (R, b, d) or (b, d).
+
+        Batch normalisation uses ``moments``, those of the batch if there are none.
+        """
+        h = self._normalised(self.features(x, moments), moments, -1)
+        return self.tensors["readout"] @ (self.phi(h) if self.through_activation else h)
+
+    def features(self, x: torch.Tensor, moments: Moments | None = None) -> torch.Tensor:
+        """End of the stream, of shape (R, n, b), before any normalisation of it."""
+        for h in self._stream(x, moments):
+            last = h
+        return last
+
+    @torch.no_grad()
+    def moments(self, x: torch.Tensor) -> Moments | None:
+        """What batch normalisation divides by if ``x`` is the batch; ``None`` without it."""
+        if self.normalisation != "batch":
+            return None
+        return [(h.mean(-1), h.var(-1, correction=0)) for h in self._stream(x, None)]
+
+    def _stream(self, x: torch.Tensor, moments: Moments | None) -> Iterator[torch.Tensor]:
+        """The stream at the input of every block and at the end."""
         t, phi = self.tensors, self.phi
         h = t["input"] @ x.mT
         # The scale of the branch goes to its weights, once for all examples.
@@ -133,11 +185,24 @@ class Stack:
         inner = t["inner"].unbind(1) if "inner" in t else ()
         bias = (self.scales * t["bias"]).unbind(1) if "bias" in t else ()
         for layer in range(self.depth):
-            u = phi(h) if self.single else phi(torch.bmm(inner[layer], h))
+            yield h
+            u = self._normalised(h, moments, layer)
+            u = phi(u) if self.single else phi(torch.bmm(inner[layer], u))
             h = torch.baddbmm(h, outer[layer], u, beta=self.skip)
             if bias:
                 h = h + bias[layer]
-        return t["readout"] @ (phi(h) if self.through_activation else h)
+        yield h
+
+    def _normalised(self, h: torch.Tensor, moments: Moments | None, place: int) -> torch.Tensor:
+        if self.normalisation == "none":
+            return h
+        if self.normalisation == "layer":
+            return torch.nn.functional.layer_norm(h.mT, h.shape[1:2]).mT
+        # Coordinates of all runs are the channels, examples the places.
+        flat = h.reshape(1, -1, h.shape[2])
+        mean, variance = (m.flatten() for m in moments[place]) if moments else (None, None)
+        found = torch.nn.functional.batch_norm(flat, mean, variance, training=moments is None)
+        return found.reshape(h.shape)
 
     def share_gradients(self, loss: torch.Tensor) -> None:
         """Differentiate the sum of the losses of shape (R,); each member sees its own part."""
@@ -164,12 +229,13 @@ class Stack:
         for branch in (False, True):
             yield branch, [p for name, p in member.items() if (name in BRANCH) == branch]
 
-    def branch_weights(self, row: int) -> BranchWeights:
-        """Copy of the matrices of one run."""
-        member = self.members[row]
-        copies = {
-            name: member[name].detach().float().cpu().numpy().copy()
-            for name in ("outer", "inner")
-            if name in member
-        }
-        return BranchWeights(**copies)
+    def weights(self, row: int, moments: Moments | None = None) -> Weights:
+        """Copy of the parameters of one run, with its row of the moments."""
+        copies = {name: p.detach() for name, p in self.members[row].items()}
+        if moments is not None:
+            pair = zip(*moments, strict=True)
+            copies |= {
+                name: torch.stack([m[row] for m in part])
+                for name, part in zip(("mean", "variance"), pair, strict=True)
+            }
+        return Weights(**{name: c.float().cpu().numpy().copy() for name, c in copies.items()})
