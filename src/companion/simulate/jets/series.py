@@ -1,0 +1,227 @@
+r"""How an activation acts on a truncated power series (``eq-re-jet-activations``).
+
+A series is a tensor of shape ``(N, K, B, m)``: coefficient :math:`k` of :math:`z(s)` in slot ``k``
+of the second axis. The recurrences follow from the differential equation of the activation, at
+:math:`O(K^2)` elementwise operations:
+
+===============================  ===============================================================
+:math:`a=\tanh z`                :math:`p_k=\sum_jj\,z_jb_{k-j}`, :math:`k\,a_k=p_k`,
+                                 :math:`k\,b_k=-2\sum_ja_jp_{k-j}`, with :math:`b=1-a^2`
+:math:`a=\mathrm{erf}(gz)`       :math:`p_k=\sum_jj\,z_je_{k-j}`,
+                                 :math:`k\,a_k=\frac{2g}{\sqrt\pi}p_k`,
+                                 :math:`k\,e_k=-2g^2\sum_jz_jp_{k-j}`, with :math:`e=e^{-g^2z^2}`
+SiLU, GELU                       :math:`\frac z2(1+\tanh\frac z2)`,
+                                 :math:`\frac z2(1+\mathrm{erf}\frac z{\sqrt2})`
+===============================  ===============================================================
+
+Piecewise-linear activations multiply all coefficients by one mask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from companion.activations import Activation, Erf, LeakyReLU, Linear, ReLU, Tanh
+
+__all__ = [
+    "GELU",
+    "SiLU",
+    "apply",
+    "complex_values",
+    "erf_series",
+    "multiply",
+    "piecewise_linear",
+    "slopes",
+    "tanh_series",
+    "values",
+]
+
+Series = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class SiLU(Activation):
+    """``x / (1 + exp(-x))``; Gaussian expectations by quadrature."""
+
+    kind: ClassVar[str] = "silu"
+
+    @property
+    def analytic_strip(self) -> float:
+        """Distance pi of the poles from the real axis."""
+        return math.pi
+
+    def __call__(self, x: ArrayLike) -> NDArray[Any]:
+        """``phi(x)``, elementwise."""
+        half = np.asarray(x) / 2
+        return half * (1 + np.tanh(half))
+
+    def derivative(self, x: ArrayLike) -> NDArray[Any]:
+        """``phi'(x)``, elementwise."""
+        half = np.asarray(x) / 2
+        t = np.tanh(half)
+        return (1 + t + half * (1 - t) * (1 + t)) / 2
+
+
+@dataclass(frozen=True)
+class GELU(Activation):
+    """``x Phi(x)`` with the normal distribution function; expectations by quadrature."""
+
+    kind: ClassVar[str] = "gelu"
+
+    def __call__(self, x: ArrayLike) -> NDArray[Any]:
+        """``phi(x)``, elementwise."""
+        from scipy.special import erf
+
+        z = np.asarray(x)
+        return z / 2 * (1 + erf(z / math.sqrt(2)))
+
+    def derivative(self, x: ArrayLike) -> NDArray[Any]:
+        """``phi'(x)``, elementwise."""
+        from scipy.special import erf
+
+        z = np.asarray(x)
+        density = np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return (1 + erf(z / math.sqrt(2))) / 2 + z * density
+
+
+def piecewise_linear(activation: Activation) -> bool:
+    """Whether the activation is linear on either side of 0."""
+    return isinstance(activation, ReLU | LeakyReLU | Linear)
+
+
+def slopes(activation: Activation, z: torch.Tensor) -> torch.Tensor | None:
+    """Slope of a piecewise-linear activation at ``z``, the left one at 0; None for the identity."""
+    if isinstance(activation, Linear):
+        return None
+    negative = activation.slope if isinstance(activation, LeakyReLU) else 0.0
+    return torch.where(z > 0, 1.0, negative).to(z.dtype)
+
+
+def apply(activation: Activation, z: torch.Tensor) -> torch.Tensor:
+    """Series of ``phi(z)`` for a smooth activation.
+
+    Raises
+    ------
+    ValueError
+        For an activation without a recurrence.
+    """
+    if isinstance(activation, Tanh):
+        return tanh_series(z)
+    if isinstance(activation, Erf):
+        return erf_series(z, activation.steepness)
+    if isinstance(activation, SiLU):
+        return _gated(z, tanh_series(z / 2))
+    if isinstance(activation, GELU):
+        return _gated(z, erf_series(z, math.sqrt(0.5)))
+    raise _unknown(activation)
+
+
+def _unknown(activation: Activation) -> ValueError:
+    return ValueError(
+        f"activation {activation!r} has no power series here; known are ReLU, LeakyReLU, Linear, "
+        "Tanh, Erf, SiLU and GELU, and jets.expand takes any torch function at low orders"
+    )
+
+
+def tanh_series(z: torch.Tensor) -> torch.Tensor:
+    """Series of ``tanh z``."""
+    a, reverse_b, reverse_p, jz = _room(z)
+    a[:, 0] = torch.tanh(z[:, 0])
+    reverse_b[:, -1] = 1 - a[:, 0] ** 2
+    last = z.shape[1] - 1
+    # Factors lie in opposite orders, so that each order is one product and one reduction.
+    for k in range(1, last + 1):
+        p, b = reverse_p[:, last - k], reverse_b[:, last - k]
+        torch.sum(jz[:, 1 : k + 1] * reverse_b[:, last - k + 1 :], 1, out=p)
+        torch.mul(p, 1 / k, out=a[:, k])
+        torch.sum(a[:, :k] * reverse_p[:, last - k : -1], 1, out=b)
+        b.mul_(-2 / k)
+    return a
+
+
+def erf_series(z: torch.Tensor, steepness: float) -> torch.Tensor:
+    """Series of ``erf(steepness z)``."""
+    a, reverse_e, reverse_p, jz = _room(z)
+    a[:, 0] = torch.erf(steepness * z[:, 0])
+    reverse_e[:, -1] = torch.exp(-((steepness * z[:, 0]) ** 2))
+    last, slope = z.shape[1] - 1, 2 * steepness / math.sqrt(math.pi)
+    for k in range(1, last + 1):
+        p, e = reverse_p[:, last - k], reverse_e[:, last - k]
+        torch.sum(jz[:, 1 : k + 1] * reverse_e[:, last - k + 1 :], 1, out=p)
+        torch.mul(p, slope / k, out=a[:, k])
+        torch.sum(z[:, :k] * reverse_p[:, last - k : -1], 1, out=e)
+        e.mul_(-2 * steepness**2 / k)
+    return a
+
+
+def _room(z: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Three series to be filled, and the coefficients of ``s z'(s)``."""
+    order = torch.arange(z.shape[1], device=z.device, dtype=z.dtype)
+    room = torch.empty(3, *z.shape, device=z.device, dtype=z.dtype)
+    return *room.unbind(0), z * order[:, None, None]
+
+
+def multiply(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Product of two series, truncated at their length."""
+    count = x.shape[1]
+    reverse, out = y.flip(1), torch.empty_like(x)
+    for k in range(count):
+        torch.sum(x[:, : k + 1] * reverse[:, count - 1 - k :], 1, out=out[:, k])
+    return out
+
+
+def _gated(z: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+    """``z (1 + gate) / 2``."""
+    gate[:, 0] += 1
+    return multiply(z, gate).mul_(0.5)
+
+
+def values(activation: Activation, z: torch.Tensor) -> torch.Tensor:
+    """``phi(z)`` of real numbers, differentiable by torch."""
+    if piecewise_linear(activation):
+        slope = slopes(activation, z.detach())
+        return z if slope is None else slope * z
+    if isinstance(activation, Tanh):
+        return torch.tanh(z)
+    if isinstance(activation, Erf):
+        return torch.erf(activation.steepness * z)
+    if isinstance(activation, SiLU):
+        return torch.nn.functional.silu(z)
+    if isinstance(activation, GELU):
+        return torch.nn.functional.gelu(z)
+    raise _unknown(activation)
+
+
+def complex_values(activation: Activation, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """``phi(z)`` of complex numbers, by the function itself and none of the recurrences.
+
+    Raises
+    ------
+    ValueError
+        For an activation with a kink, which has no continuation off the real axis.
+    """
+    if isinstance(activation, Linear):
+        return z
+    if isinstance(activation, Tanh):
+        return np.asarray(np.tanh(z))
+    if isinstance(activation, Erf | GELU | SiLU):
+        from scipy.special import erf
+
+        if isinstance(activation, Erf):
+            return np.asarray(erf(activation.steepness * z))
+        if isinstance(activation, GELU):
+            return np.asarray(z / 2 * (1 + erf(z / math.sqrt(2))))
+        return np.asarray(z / (1 + np.exp(-z)))
+    if piecewise_linear(activation):
+        raise ValueError(
+            f"activation {activation!r} has a kink and no continuation to complex scales; use "
+            "jets.taylor below the first kink, or jets.paths"
+        )
+    raise _unknown(activation)
