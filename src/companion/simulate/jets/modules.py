@@ -28,6 +28,7 @@ import torch
 
 from companion._validation import positive_integer
 from companion.simulate.frozen import require_frozen
+from companion.simulate.jets.differentiable import differentiable
 
 __all__ = ["Expansion", "expand"]
 
@@ -143,11 +144,14 @@ def along(
 ) -> list[torch.Tensor]:
     """Taylor coefficients of ``function(sum_k path[k] s^k)`` at ``s = 0``, up to ``order``."""
     require_frozen(function, name)
+    if not all(part.is_floating_point() for part in path):
+        raise ValueError(f"{name} must act on floating numbers, got {path[0].dtype}")
     with torch.enable_grad():
         s = torch.zeros((), dtype=path[0].dtype, device=path[0].device, requires_grad=True)
         point = sum_terms(path, s) if order else path[0].clone()
         version = point._version
-        value = function(point)
+        with differentiable():
+            value = function(point)
         if point._version != version:
             raise ValueError(
                 f"{name} overwrites its input; build its first activation with inplace=False"
@@ -171,8 +175,8 @@ def _derivative(value: torch.Tensor, s: torch.Tensor, name: str, k: int) -> torc
         return torch.zeros_like(value) if pulled is None else _gradient(pulled, v, None)
     except RuntimeError as error:
         raise RuntimeError(
-            f"{name} cannot be differentiated {k} times: {error}. Lower the order, or use a form "
-            "with higher derivatives (for attention, torch.nn.attention.sdpa_kernel with MATH)"
+            f"{name} cannot be differentiated {k} times in torch: {error}. Lower the order, or "
+            "write the operation in elementary ones"
         ) from error
 
 

@@ -101,7 +101,7 @@ def slopes(activation: Activation, z: torch.Tensor) -> torch.Tensor | None:
     if isinstance(activation, Linear):
         return None
     negative = activation.slope if isinstance(activation, LeakyReLU) else 0.0
-    return torch.where(z > 0, 1.0, negative).to(z.dtype)
+    return torch.where(z > 0, z.new_ones(()), negative)  # two plain numbers would make float32
 
 
 def apply(activation: Activation, z: torch.Tensor) -> torch.Tensor:
