@@ -2,12 +2,12 @@ r"""The residual expansion, order by order: how many paths, how much they carry,
 
 Energies of the orders (:mod:`~companion.expansion.energies`), the law of the path length
 (:mod:`~companion.expansion.paths`), blocks correlated along depth
-(:mod:`~companion.expansion.correlated`, :mod:`~companion.expansion.coherence`), smooth activations
+(:mod:`~companion.expansion.correlated`, :mod:`~companion.expansion.alignment`), smooth activations
 (:mod:`~companion.expansion.smooth`, :mod:`~companion.expansion.torus`), the kinks of ReLU
 (:mod:`~companion.expansion.kinks`), and Jacobians (:mod:`~companion.expansion.complexity`).
 """
 
-from companion.expansion.coherence import (
+from companion.expansion.alignment import (
     block_covariance,
     coherence,
     critical_scale,

@@ -16,7 +16,7 @@ symbol                              name                     book label
 ==================================  =======================  ========================
 
 A covariance is the vector of the lags ``0 .. L-1`` of a stationary law (memory ``O(L)``), or a
-symmetric matrix of shape ``(L, L)``; see :mod:`companion.expansion.coherence`. Derived here.
+symmetric matrix of shape ``(L, L)``; see :mod:`companion.expansion.alignment`. Derived here.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ def covariance_rows(covariance: ArrayLike) -> tuple[int, Callable[[int], Array]]
     if c.ndim == 2:
         if not np.allclose(c, c.T, rtol=1e-12, atol=0.0):
             raise ValueError(
-                "covariance must be symmetric, got a matrix that is not; use (C+C.T)/2"
+                f"covariance must be symmetric, got entries up to {np.max(np.abs(c - c.T)):g} "
+                "apart; pass (C + C.T) / 2"
             )
         return c.shape[0], lambda row: np.asarray(c[row])
     mirrored = np.concatenate([c[:0:-1], c])  # lags -(L-1) .. L-1

@@ -112,6 +112,11 @@ def first_kink(spec: ResNetSpec) -> FirstKink:
         If the network is another one, or has fewer than two blocks: the first block has no kink.
     """
     _check(spec)
+    if _jump(spec) == 0:
+        raise ValueError(
+            f"activation must have a kink, got {spec.activation!r}; slope 1 is linear, use "
+            "another slope"
+        )
     profile = _profile(spec)
     before = np.concatenate([[0.0], np.cumsum(profile[:-1] ** 2)])
     crossings = float(np.sum(np.sqrt(before)))
@@ -173,9 +178,10 @@ def remainder_energies(spec: ResNetSpec, orders: int) -> Array:
     Notes
     -----
     :math:`d_k=E\langle s^kh^{(k)},s^kh^{(k)}-h_L\rangle/\|h_0\|^2` follows from the joint normal
-    law of three preactivations of one unit: of the network, of :math:`h_0` and of
-    :math:`h^{(k-1)}`. Each block maps :math:`d_k\to d_k+x_ld_{k-1}+2x_lm_k`, where :math:`m_k` is
-    the mean product of the first and the third over the units that changed sign. Time
+    law of three preactivations of one unit: of the network, of :math:`h_0` and of :math:`h^{(k)}`.
+    Block ``l`` maps :math:`d_k\to d_k+x_l(d_{k-1}+2m_{k-1})`, where :math:`m_k` is the mean product
+    of the first and the third over the units that went from on to off; a leaky ReLU of slope
+    :math:`\eta` has :math:`m_k` times :math:`(1-\eta)^2/(1+\eta^2)`. Time
     ``O(L orders)``.
     """
     _check(spec, linear=True)

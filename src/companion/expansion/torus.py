@@ -37,7 +37,7 @@ __all__ = ["OrderCovariances", "order_covariances"]
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 
-_LARGEST_RADIUS, _SHRINK, _TRIALS = 0.5, 0.8, 12
+_LARGEST_RADIUS, _SHRINK, _TRIALS = 0.5, 0.8, 24
 _MOST_POINTS = 1024
 
 
@@ -76,7 +76,7 @@ def order_covariances(
         1/2 about 12 digits are left at order 5 and 4 at order 20.
     radius
         Radius of the torus in the reduced scale :math:`\hat s=(\sum_ls_l^2)^{1/2}`; by default the
-        first of 0.5, 0.4, 0.32, ... inside which the kernel is analytic.
+        first of 0.5, 0.4, 0.32, ... such that the kernel is analytic up to 5/4 of it.
     points
         Number of points on each circle, more than twice ``orders``; by default 64 or more.
 
@@ -122,14 +122,13 @@ def order_covariances(
 
 
 def _widest(spec: ResNetSpec, count: int) -> tuple[float, ComplexArray]:
-    """Largest radius of the default list that is safe, and the kernel there."""
+    """Largest radius of the default list with room around it, and the kernel there."""
     radius = _LARGEST_RADIUS
     for _ in range(_TRIALS):
-        kernel = _kernel(spec, radius, count)
-        if kernel is not None:
-            return radius, kernel
+        if _kernel(spec, radius / _SHRINK, count) is not None:
+            break
         radius *= _SHRINK
-    return radius, _required(None, radius)
+    return radius, _required(_kernel(spec, radius, count), radius)
 
 
 def _required(kernel: ComplexArray | None, radius: float) -> ComplexArray:
