@@ -9,11 +9,13 @@ capacity, the abstract states. The tests are ours: digits of scikit-learn, netwo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from companion.montecarlo import Estimate
 from companion.papers.claims import (
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 Sizes = Mapping[str, Any]
+Array = NDArray[np.float64]
 
 
 # ---------------------------------------------------------------- planted defects
@@ -117,21 +120,21 @@ def root_scale_is_more_accurate(sizes: Sizes, seed: int, device: str) -> Finding
     runs = _rates(sizes, seed, device)
     common, scaled = (_gap(runs, "accuracy", multiplier) for multiplier in (1.0, float(depth)))
     words = f"accuracy at 1/√L − at 1/L, L={depth}"
-    return Finding(
-        (
-            at_least(f"{words}, one learning rate", float(common.value), 0.008, n=common.n),
-            exceeds(f"{words}, one learning rate", common, 0.0),
-        ),
-        "SGD, one learning rate for all parameters",
-        (
-            at_least(
-                f"{words}, branches of 1/L learn L times as fast",
-                float(scaled.value),
-                0.008,
-                n=scaled.n,
-            ),
-        ),
+    gaps = _gaps(runs, "accuracy", 1.0)
+    ahead = at_least(
+        f"part of the seeds with 1/√L ahead, L={depth}", float(np.mean(gaps > 0)), 0.7, n=len(gaps)
     )
+    return Finding(
+        (_mean_above(f"{words}, one learning rate", common, 0.008), ahead),
+        "SGD, one learning rate for all parameters",
+        (_mean_above(f"{words}, branches of 1/L learn L times as fast", scaled, 0.008),),
+    )
+
+
+def _mean_above(quantity: str, estimate: Estimate, bound: float) -> Check:
+    """A mean over seeds lies above a bound; its error is shown and not used."""
+    check = at_least(quantity, float(estimate.value), bound, n=estimate.n)
+    return replace(check, observed=f"{estimate}", sem=float(estimate.sem))
 
 
 def scale_stands_in(sizes: Sizes, seed: int, device: str) -> Finding:
@@ -260,10 +263,18 @@ def _gap(runs: pd.DataFrame, name: str, multiplier: float) -> Estimate:
     return _paired(runs[runs["x"] == 0.0], runs[runs["x"] == multiplier], name)
 
 
+def _gaps(runs: pd.DataFrame, name: str, multiplier: float) -> Array:
+    return _differences(runs[runs["x"] == 0.0], runs[runs["x"] == multiplier], name)
+
+
+def _differences(one: pd.DataFrame, other: pd.DataFrame, name: str) -> Array:
+    pair = (runs.set_index("network")[name] for runs in (one, other))
+    return np.asarray(next(pair).sub(next(pair)), dtype=np.float64)
+
+
 def _paired(one: pd.DataFrame, other: pd.DataFrame, name: str) -> Estimate:
     """Mean difference between runs of one seed; NaN, which fits nothing, if one diverged."""
-    pair = (runs.set_index("network")[name] for runs in (one, other))
-    values: Sequence[float] = next(pair).sub(next(pair)).to_numpy()
+    values = _differences(one, other, name)
     if not np.all(np.isfinite(values)):
         return Estimate(np.asarray(np.nan), np.asarray(0.0), len(values))
     return Estimate.mean(values)
