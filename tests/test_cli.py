@@ -139,7 +139,7 @@ def test_publish(capsys, toy, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "nonsense"], "no experiment is called 'nonsense'; known are: ld-iid"),
+        (["run", "nonsense"], "no experiment is called 'nonsense'; known are: re-paths"),
         (["run", "toy", "--preset", "slow"], "preset must be one of"),
         (["run", "toy", "--device", "tpu"], "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),
         (["run", "toy", "--seed", "-1"], "seed must be a non-negative integer, got -1"),

@@ -69,6 +69,7 @@ def test_each_claim_links_to_its_section_and_its_code(html: Path) -> None:
 
 #: The chapter of each paper.
 CHAPTERS = {
+    "residual-expansion": "notebooks/01-residual-expansion",
     "large-depth": "notebooks/02-large-depth",
     "field-theory": "notebooks/03-field-theory",
     "log-gaussian": "notebooks/04-log-gaussian",

@@ -128,5 +128,5 @@ def test_kinds_of_network():
 
 
 def test_unknown_experiments_are_named():
-    with pytest.raises(ValueError, match="no experiment is called 'x'; known are: ld-iid"):
+    with pytest.raises(ValueError, match="no experiment is called 'x'; known are: re-paths"):
         find_experiment("x")

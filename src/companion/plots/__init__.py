@@ -10,7 +10,13 @@ from companion._optional import require
 require("seaborn", extra="plots", purpose="draw figures")
 require("plotly", extra="plots", purpose="draw figures")
 
-from companion.plots import field_theory, large_depth, log_gaussian, primer  # noqa: E402
+from companion.plots import (  # noqa: E402
+    field_theory,
+    large_depth,
+    log_gaussian,
+    primer,
+    residual_expansion,
+)
 from companion.plots.interactive import Control, Interactive  # noqa: E402
 from companion.plots.style import PALETTE, panel_labels, shared_legend, use_style  # noqa: E402
 
@@ -23,6 +29,7 @@ __all__ = [
     "log_gaussian",
     "panel_labels",
     "primer",
+    "residual_expansion",
     "shared_legend",
     "use_style",
 ]
