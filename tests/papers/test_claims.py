@@ -86,7 +86,7 @@ def claim(passes: bool, recorded: str) -> Claim:
 def test_names_of_presets_and_papers_are_checked():
     with pytest.raises(ValueError, match="preset must be one of"):
         claim(True, "supported").run("slow")
-    with pytest.raises(ValueError, match="paper must be one of residual-expansion, large-depth, field"):
+    with pytest.raises(ValueError, match="paper must be one of residual-expansion, large"):
         select_claims("lg")
     with pytest.raises(ValueError, match="no claim is called 'LG-99'; known are: FT-01"):
         select_claims(names=["LG-99"])
