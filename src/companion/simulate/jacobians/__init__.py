@@ -4,7 +4,7 @@
 of a batch; ``coherence`` and ``cosines`` take the contributions of the blocks.
 """
 
-from companion.simulate.jacobians.coherence import (
+from companion.simulate.jacobians.alignment import (
     branches,
     coherence,
     cosines,

@@ -34,6 +34,9 @@ __all__ = ["Expansion", "expand"]
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
+#: Share of a derivative that may be rounding, also in float32.
+_LINEAR = 1e-3
+
 
 @dataclass(frozen=True)
 class Expansion:
@@ -169,15 +172,28 @@ def _derivative(value: torch.Tensor, s: torch.Tensor, name: str, k: int) -> torc
     # passes make a forward one. torch.func.jvp would load deprecated parts of PyTorch.
     if not value.requires_grad:
         return torch.zeros_like(value)
-    v = torch.zeros_like(value, requires_grad=True)
+    v = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype, device=value.device)
+    v = v.view(value.shape).requires_grad_()
     try:
         pulled = _gradient(value, s, v)
-        return torch.zeros_like(value) if pulled is None else _gradient(pulled, v, None)
+        connected = pulled is not None and pulled.requires_grad
+        found = _gradient(pulled, v, None) if connected else None
     except RuntimeError as error:
-        raise RuntimeError(
-            f"{name} cannot be differentiated {k} times in torch: {error}. Lower the order, or "
-            "write the operation in elementary ones"
-        ) from error
+        raise _not_differentiable(name, k, str(error)) from error
+    found = torch.zeros_like(value) if found is None else found
+    if pulled is not None:  # a part without a second derivative drops out of it silently
+        with torch.no_grad():
+            lost = (pulled - (v * found).sum()).abs()
+            if lost > _LINEAR * (v.norm() * found.norm() + pulled.abs()):
+                raise _not_differentiable(name, k, "its backward pass is not differentiable")
+    return found
+
+
+def _not_differentiable(name: str, k: int, reason: str) -> RuntimeError:
+    return RuntimeError(
+        f"{name} cannot be differentiated {k} times in torch: {reason}. Lower the order, or write "
+        "the operation in elementary ones"
+    )
 
 
 def _gradient(value: torch.Tensor, by: torch.Tensor, weight: torch.Tensor | None) -> Any:
