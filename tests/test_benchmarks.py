@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks import __main__ as benchmark
-from benchmarks import large_depth, matrixfree
+from benchmarks import jets, large_depth, matrixfree
 from benchmarks.protocol import RECORD, Ratio, compare, duration, limit, update_record
 
 
@@ -120,3 +120,30 @@ def test_the_chain_stays_far_ahead_of_a_naive_loop():
 
 def test_the_naive_loop_has_the_law_of_the_chain():
     assert "smallest p" in large_depth.check()
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_jets_stay_near_the_cost_of_their_products():
+    slow, fast = jets.relu(100, 32, 64), jets.products(32, 64)
+    found = compare("x", "x", fast, slow, bound=0.3, at_least=True, rounds=3)
+    assert found.median >= 0.3
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_power_series_stays_ahead_of_a_double_loop():
+    found = compare(
+        "x", "x", jets.double_loop(32, 1), jets.tanh(32, 1), bound=5, at_least=True, rounds=3
+    )
+    assert found.median >= 5
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_jets_and_complexity_stay_fast():
+    # Absolute targets, doubled: half of what the benchmarks page promises.
+    for name, bound in (("relu", 0.2), ("tanh", 2.0)):
+        assert duration("x", "x", jets.whole(name, 1000, 32), bound=bound, rounds=1).median < bound
+    assert duration("x", "x", jets.complexity(100, 32, 64, 500), bound=10, rounds=1).median < 10
+
+
+def test_the_contestants_of_the_jets_agree():
+    assert "largest difference" in jets.check()

@@ -329,6 +329,15 @@ def test_series_against_high_precision(name):
     assert np.all(np.abs(found - expected) < 2e-13 * envelope)
 
 
+@pytest.mark.parametrize("activation", [Tanh(), Erf(0.7), SiLU, GELU])
+def test_series_in_torch_alone(activation, monkeypatch):
+    # The form that a GPU takes.
+    z = torch.randn(3, 9, 2, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = series.apply(activation, z)
+    monkeypatch.setattr(series, "_cells", lambda x: x.reshape(*x.shape[:2], -1))
+    assert torch.allclose(series.apply(activation, z), expected, rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.parametrize("activation", [SiLU, GELU])
 def test_the_new_activations(activation):
     x = np.linspace(-4, 4, 41)
