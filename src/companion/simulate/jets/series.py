@@ -151,7 +151,7 @@ def _recurrence(
     feedback: float,
     through: torch.Tensor | None,
 ) -> torch.Tensor:
-    """Solve ``a' = slope e z'``, ``e' = feedback c e z'``; ``c`` is ``through``, or ``a`` itself."""
+    """Solve ``a' = slope e z'``, ``e' = feedback c e z'`` with ``c`` = ``through``, or ``a``."""
     last = z.shape[1] - 1
     order = torch.arange(last + 1, device=z.device, dtype=z.dtype)
     found = torch.empty_like(z, memory_format=torch.contiguous_format)
