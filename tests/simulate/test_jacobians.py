@@ -141,6 +141,7 @@ def check_probes():
     deviations = np.array([float(run.z(exact)) for run in runs])
     mean = Estimate.mean([float(run.value) for run in runs])
     assert runs[0].n == 4 * 7
+    assert np.all(np.isfinite(deviations))
     assert mean.resolves(0.05 * exact)
     assert mean.agrees(exact)
     assert Estimate.variance(deviations).agrees(1.0, allowance=0.15)
