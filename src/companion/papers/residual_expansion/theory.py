@@ -40,8 +40,8 @@ CURVE = tuple(float(r) for r in np.round(np.geomspace(0.1, 4.0, 33), 6))
 def _estimates(frame: pd.DataFrame, name: str = "value") -> pd.DataFrame:
     """Means with their errors in the place of moments."""
     kept = frame[[c for c in frame if not c.startswith(f"{name}_")]]
-    found = moments.estimates(frame, name)
-    return kept.assign(**{name: found["mean"], f"{name}_sem": found["mean_sem"]})
+    mean = moments.read(frame, name).mean
+    return kept.assign(**{name: mean.value, f"{name}_sem": mean.sem})
 
 
 def _binomial_half(depth: int) -> Array:
@@ -179,8 +179,7 @@ def kink(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
     law = expansion.first_kink(network({**params, "activation": "relu"}))
     mean = law.mean / kink_unit(params)
     bars = frame[frame["kind"] == "density"]
-    fraction = bars["count"] / networks
-    x = bars["x"].to_numpy()
+    fraction, x = bars["count"] / networks, bars["x"]
     histogram = pd.DataFrame(
         {
             "kind": "density",

@@ -80,7 +80,23 @@ def training_accuracy(
 
 
 def _cells(data: pd.DataFrame, depth: int, epochs: int) -> pd.DataFrame:
-    return data[(data["depth"] == depth) & (data["epochs"] == epochs)]
+    """Rows of one depth and length of training; a ValueError says which there are."""
+    found = data[(data["depth"] == depth) & (data["epochs"] == epochs)]
+    if found.empty:
+        known = sorted(set(zip(data["depth"], data["epochs"], strict=True)))
+        raise ValueError(
+            f"depth and epochs must be one of {known}, got ({depth}, {epochs}); the table holds "
+            "no other cells."
+        )
+    return found
+
+
+def _shared(live: pd.DataFrame | None, depth: int, epochs: int) -> pd.DataFrame | None:
+    """The same of a live run, which may lack them."""
+    if live is None:
+        return None
+    found = live[(live["depth"] == depth) & (live["epochs"] == epochs)]
+    return None if found.empty else found
 
 
 def _place(rows: pd.DataFrame, data: pd.DataFrame) -> np.ndarray:
@@ -118,8 +134,8 @@ def _live(
     protocols: Sequence[str],
     data: pd.DataFrame,
 ) -> None:
-    if live is not None:
-        own = _cells(live, depth, epochs)
+    own = _shared(live, depth, epochs)
+    if own is not None:
         own = own[own["kind"].isin(protocols)].dropna(subset=name)
         overlay(ax, own, _place(own, data), name)
 
@@ -180,8 +196,8 @@ def complexity(
     _, _, label = PROTOCOLS[protocol]
     ax.set(yscale="log", ylabel=f"geometric complexity of the {of}")
     ax.set_title(f"$L={depth}$, {label}")
-    if live is not None:
-        own = _cells(live, depth, epochs)
+    own = _shared(live, depth, epochs)
+    if own is not None:
         own = own[own["kind"] == protocol].dropna(subset=f"{of}_after")
         ax.plot(
             _place(own, data),
@@ -276,11 +292,14 @@ def branch_rates(
             linewidth=0.9,
             label=f"{label}, $s=1/L$",
         )
+        some = swept[swept["diverged"] > 0]
+        name = "some runs diverged" if len(some) else None
+        ax.plot(some["x"], some["accuracy"], "x", color=PALETTE["theory"], ms=10, label=name)
         reference = float(rows["accuracy"][rows["x"] == 0].iloc[0])
         name = f"{label}, $s=1/\\sqrt{{L}}$"
         ax.axhline(reference, color=PALETTE[role], linestyle="--", linewidth=1, label=name)
-    if live is not None:
-        own = _cells(live, depth, epochs)
+    own = _shared(live, depth, epochs)
+    if own is not None:
         own = own[own["x"] > 0].dropna(subset="accuracy")
         overlay(ax, own, own["x"], "accuracy")
     ax.axvline(depth, color=PALETTE["muted"], linestyle=":", linewidth=1)
@@ -334,9 +353,9 @@ def trained_orders(
             label=label,
         )
         ax.plot(own["x"], own["energy_theory"], ":", color=PALETTE[role], linewidth=1)
-    if live is not None:
-        rows = _cells(live, depth, epochs)
-        rows = rows[(rows["kind"] == "order") & rows["scale"].lt(2 / depth**0.5)]
+    own = _shared(live, depth, epochs)
+    if own is not None:
+        rows = own[(own["kind"] == "order") & own["scale"].lt(2 / depth**0.5)]
         overlay(ax, rows, rows["x"], "after")
     ax.set(
         xlabel="order $k$",

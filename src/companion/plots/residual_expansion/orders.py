@@ -67,8 +67,8 @@ def path_energies(
         own = _seen(_energies(live, exponent))
         overlay(ax, own, own["x"], "energy")
     depth = int(rows["depth"].iloc[0])
-    total = rows["energy_theory"][rows["x"] >= 0].groupby([rows["activation"], rows["masks"]]).sum()
-    title = f"${_SCALES[exponent]}$, $L={depth}$, total {float(total.iloc[0]):.4g}"
+    total = float(rows.drop_duplicates("x")["energy_theory"].sum())
+    title = f"${_SCALES[exponent]}$, $L={depth}$, total {total:.4g}"
     ax.set(yscale="log", xlabel="order $k$", ylabel="energy $E_k$", title=title)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
@@ -79,9 +79,9 @@ def path_energies(
 _SMALLEST = 1e-7
 
 
-def _energies(data: pd.DataFrame, exponent: float) -> pd.DataFrame:
-    """Orders of independent blocks at one scale."""
-    found = data[(data["alignment"] == "independent") & (data["kind"] == "order")]
+def _energies(data: pd.DataFrame, exponent: float, alignment: str = "independent") -> pd.DataFrame:
+    """Orders at one scale."""
+    found = data[(data["alignment"] == alignment) & (data["kind"] == "order")]
     return found[np.isclose(found["exponent"], exponent)]
 
 
@@ -102,7 +102,7 @@ def counting(
     """
     ax = ax or plt.gca()
     independent = _energies(data, 0.5)
-    aligned = data[(data["alignment"] == "aligned") & np.isclose(data["exponent"], 1.0)]
+    aligned = _energies(data, 1.0, "aligned")
     bars = (
         ("muted", independent, "count_theory", "paths, counted"),
         ("vanilla", independent, "share_theory", r"energy, independent, $s=1/\sqrt{L}$"),
