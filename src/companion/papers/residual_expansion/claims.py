@@ -281,12 +281,14 @@ def relu_is_expanded(sizes: Sizes, seed: int, device: str) -> Finding:
     """First kinks against 1/L, and the power of the remainder beyond order two."""
     spec = _spec("relu", 50, 32, 1.0)
     kinks = jets.sample_kinks(spec, sizes["kinks"], seed=seed, limit=1.0, device=device)[:, 0]
-    free = Estimate.mean(np.asarray(kinks > 1.0, dtype=float))
+    free = float(np.mean(kinks > 1.0))
     power, sem = _power(sizes["networks"], seed, device)
     found = Estimate(np.asarray(power), np.asarray(sem), sizes["networks"])
     return Finding(
         (
-            exceeds("share of networks without a kink up to s=1/L, L=50, n=32", free, 0.5),
+            at_least(
+                "share of networks without a kink up to s=1/L, L=50, n=32", free, 0.5, n=kinks.size
+            ),
             exceeds("power of the remainder after order 2, ŝ from 0.125 to 0.25", found, 2.75),
         )
     )
@@ -419,9 +421,8 @@ def critical_scale(sizes: Sizes, seed: int, device: str) -> Finding:
         critical = expansion.critical_scale(g)
         total = moments.read(rows[rows["kind"] == "total"], "value").mean[0]
         wanted = math.exp(float(expansion.log_correlated_energy(g, critical)))
-        free = math.exp(float(expansion.log_correlated_energy(g, 60**-0.5)))
         name = f"mean energy at the critical scale, {law} {parameter:g}, L=60, n=128"
-        checks.append(matches(name, total, wanted, allowance=0.02 * wanted, effect=free - wanted))
+        checks.append(matches(name, total, wanted, allowance=0.02 * wanted, effect=wanted - 1))
     for law, parameter in (("equicorrelated", 0.0), ("equicorrelated", 0.01), ("fractional", 0.8)):
         for depth in (60, 300):
             g = covariance(law, parameter, depth)
@@ -471,7 +472,8 @@ _INITIAL = (
         2,
         "The order k of the expansion is the sum of as many members as there are ways to choose k "
         "blocks.",
-        _ABSTRACT,
+        "the abstract and public reviews of an earlier submission; the test and its numbers are "
+        "ours",
         members,
         defects.no_trees,
         recorded=f"conditional: {_STRAIGHT}",
@@ -538,7 +540,8 @@ _INITIAL = (
         8,
         "The Taylor expansion at branch scale zero is the network, up to a remainder of third "
         "order, also for ReLU and at the scale 1/L.",
-        "the abstract names no condition on the activation; that ReLU needs one is our finding",
+        "the expansion is reported in public reviews as one in powers of the scale; that ReLU "
+        "networks leave it is our finding",
         relu_is_expanded,
         defects.masks_never_switch,
         recorded="not supported",
@@ -575,8 +578,8 @@ _INITIAL = (
         15,
         "The paths that carry the signal of a normalised network are short: their mean length "
         "grows like the logarithm of the depth.",
-        "the abstract builds on the observation that effective paths are short; the formula is "
-        "derived here",
+        "observed by Veit, Wilber and Belongie (2016) in a trained network; the formula is derived "
+        "here",
         effective_lengths,
         defects.all_paths_alike,
         anchor="sec-re-lengths",

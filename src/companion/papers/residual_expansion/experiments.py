@@ -200,7 +200,7 @@ EXPERIMENTS = (
         cells.prenorm,
         {
             "quick": _prenorm((10, 20), (54, 10)),
-            "full": _prenorm((10, 400), (54, 400), (200, 100)),
+            "full": _prenorm((10, 200), (54, 200), (200, 40)),
         },
         pool=moments.pool,
         finish=theory.prenorm,
@@ -246,7 +246,7 @@ EXPERIMENTS = (
         "re-correlation",
         "Growth of the stream with blocks correlated along depth",
         cells.correlation,
-        {"quick": _correlation(6), "full": _correlation(400)},
+        {"quick": _correlation(6), "full": _correlation(300)},
         pool=moments.pool,
         finish=theory.correlation,
         dtype="float64",
