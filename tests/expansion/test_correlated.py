@@ -120,6 +120,7 @@ def test_one_shared_matrix_tends_to_a_bessel_function():
     strength = np.array([0.0, 0.5, 400.0])
     exact = [float(mpmath.log(mpmath.besseli(0, 2 * x))) for x in strength]
     assert ex.log_shared_limit(strength) == pytest.approx(exact, rel=1e-14, abs=1e-15)
+    assert ex.log_shared_limit(1e10) == pytest.approx(2e10 - math.log(4e10 * math.pi) / 2)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +308,38 @@ def test_networks_reject(defect, rho):
 # ---------------------------------------------------------------- errors
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda c: ex.log_order_norms(c, 2),
+        lambda c: ex.log_correlated_energy(c, 0.5),
+        ex.critical_scale,
+        ex.expected_coherence,
+        ex.mean_correlation,
+    ],
+)
+def test_an_indefinite_matrix_is_no_covariance(function):
+    lags = np.array([1.0, -0.9, -0.9])
+    for covariance in (lags, toeplitz(lags)):
+        with pytest.raises(
+            ValueError, match=r"semidefinite, but it has the eigenvalue -0\.8; check"
+        ):
+            function(covariance)
+    deep = np.where(np.arange(300) == 1, 1.5, np.arange(300) == 0)
+    for covariance in (deep, toeplitz(deep)):
+        with pytest.raises(ValueError, match="semidefinite, but two blocks have a correlation bey"):
+            function(covariance)
+
+
+def test_what_only_the_sums_of_a_deep_covariance_reveal():
+    lags = np.where(np.arange(300) == 0, 1.0, -0.5)  # at most 1/299 is possible
+    with pytest.raises(ValueError, match="semidefinite, but it gives a squared norm a negative"):
+        ex.log_order_norms(lags, 1)
+    for covariance in (ex.equicorrelated(300, -1 / 299), ex.equicorrelated(100, -1 / 99)):
+        found = np.exp(ex.log_order_norms(covariance, 1)[1])  # the blocks cancel
+        assert found == pytest.approx(0, abs=1e-10)
+
+
 def test_errors():
     with pytest.raises(ValueError, match=r"rho must be at least -0\.25, got -0\.3"):
         ex.equicorrelated(5, -0.3)
@@ -326,5 +359,7 @@ def test_errors():
         ex.log_order_norms(np.ones(3), 4)
     with pytest.raises(ValueError, match=r"neurons on another, got shape \(3, 4\) and axis 0"):
         ex.coherence(np.ones((3, 4)), axis=0)
+    with pytest.raises(ValueError, match=r"neurons on another, got shape \(3, 4\) and axis 7"):
+        ex.coherence(np.ones((3, 4)), axis=7)
     with pytest.raises(ValueError, match="network must be linear without bias"):
         ex.block_covariance(ResNetSpec.residual_expansion(3, 0.1, width=4))

@@ -343,3 +343,12 @@ def test_errors():
         jacobians.cosines(np.zeros((3, 4)))
     with pytest.raises(ValueError, match=r"blocks\[0\] holds Dropout"):
         jacobians.module_branches([nn.Dropout()], torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r"blocks\[0\] must keep the shape \(2, 3\), got \(2, 1\)"):
+        jacobians.module_branches([nn.Linear(3, 1)], torch.ones(2, 3))
+    with pytest.raises(ValueError, match=r"one per block, 1, got shape \(3,\)"):
+        jacobians.module_branches([nn.Tanh()], torch.ones(2, 3), [1.0, 2.0, 3.0])
+    plain = jets.Tower(np.ones((2, 3, 3)))
+    with pytest.raises(ValueError, match="scale must be finite, got nan"):
+        jacobians.network(plain, float("nan"))
+    with pytest.raises(ValueError, match="readout must be finite"):
+        jacobians.network(plain, 1.0, readout=np.full((1, 3), np.nan))

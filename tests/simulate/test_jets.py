@@ -482,8 +482,8 @@ def linear_terms_alone(patch: defects.Patch) -> None:
     true = kinks._suspects
 
     def wrong(*args):
-        place, coefficients = true(*args)
-        return place, coefficients * (torch.arange(coefficients.shape[1]) < 2)
+        place, coefficients, unsure = true(*args)
+        return place, coefficients * (torch.arange(coefficients.shape[1]) < 2), unsure
 
     patch.setattr(kinks, "_suspects", wrong)
 
@@ -491,6 +491,22 @@ def linear_terms_alone(patch: defects.Patch) -> None:
 @pytest.mark.parametrize("defect", [last_blocks_ignored, linear_terms_alone])
 def test_first_kink_rejects(defect):
     defects.must_reject(defect, check_kinks, 12, 8, 40)
+
+
+def test_a_kink_that_only_high_orders_make():
+    """The unit is 11 - s - ... - s^14, and no other one comes near 0."""
+    n = 15
+    outer, inner, bias = np.zeros((n, n, n)), np.zeros((n, n, n)), np.ones((n, n))
+    leak = np.zeros((n, n))
+    for block in range(n - 1):  # adds coordinate `block` to the next one
+        inner[block, block, block], bias[block, block] = 1, 100
+        outer[block, block + 1, block], leak[block, block + 1] = 1, -100
+    inner[-1, 0, [0, -1]], bias[-1, 0] = (12, -1), 0
+    found = jets.first_kink(jets.Tower(outer, inner, outer_bias=leak, inner_bias=bias), np.ones(n))
+    roots = np.roots(np.r_[np.full(14, -1.0), 11.0])
+    expected = roots[(abs(roots.imag) < 1e-9) & (roots.real > 0)].real.min()
+    assert 0.9 < expected < 1
+    assert found == pytest.approx(expected, rel=1e-14)
 
 
 def test_first_kinks_of_many_networks_and_samples():
@@ -557,6 +573,55 @@ def test_errors_of_towers():
         jets.Tower("weights")
     with pytest.raises(ValueError, match=r"start must have shape \(3,\), \(B, 3\)"):
         jets.taylor(jets.Tower(parts["outer"]), np.ones(4), 2)
+
+
+def test_arrays_of_any_kind_are_the_same_network():
+    parts, h = blocks(4, 3, biased=True)
+    expected = jets.taylor(jets.Tower(**parts), h, 3).coefficients
+
+    def found(make):
+        return jets.taylor(
+            jets.Tower(**{name: make(part) for name, part in parts.items()}), make(h), 3
+        ).coefficients
+
+    def readonly(array):
+        array = array.copy()
+        array.setflags(write=False)
+        return array
+
+    for make in (
+        np.ndarray.tolist,  # numbers of Python are no float32
+        list,
+        readonly,
+        np.asfortranarray,
+        lambda a: a[::-1].copy()[::-1],  # a negative stride
+        lambda a: torch.tensor(a, requires_grad=True),
+    ):
+        assert np.array_equal(found(make), expected)
+    tower = jets.Tower(parts["outer"], relative_scales=0.3)
+    assert tower.relative_scales[0, 0].item() == 0.3
+    assert tower.scaled(0.1).relative_scales[0, 0].item() == 0.3 * 0.1
+    with pytest.raises(TypeError, match=r"outer must be real, got torch\.complex128"):
+        jets.Tower(parts["outer"] * 1j)
+
+
+def test_errors_of_tangents():
+    parts, h = blocks(4, 3)
+    relu, smooth = jets.Tower(**parts), jets.Tower(**parts, activation="tanh")
+    with pytest.raises(ValueError, match="activation must be piecewise linear, got Tanh"):
+        jets.push_forward(smooth, h, h, 0.5)
+    with pytest.raises(ValueError, match="scale must be finite, got nan"):
+        jets.push_forward(relu, h, h, float("nan"))
+    two = np.stack([h, 2 * h])
+    for tangent in (h, np.stack([h] * 3)):
+        with pytest.raises(ValueError, match="tangent must have one row for each of the 2 samples"):
+            jets.push_forward(relu, two, tangent, 0.5)
+        with pytest.raises(ValueError, match="tangent must have one row for each of the 2 samples"):
+            jets.taylor(relu, two, 2, tangent=tangent)
+    assert jets.taylor(relu, h, 2, tangent=two).coefficients.shape == (3, 2, 3)
+    for scales in ([], [[0.1, 0.2]]):
+        with pytest.raises(ValueError, match="scales must be a number or a vector"):
+            jets.forward(relu, h, scales)
 
 
 def test_errors_of_expansions():

@@ -253,6 +253,15 @@ def test_errors():
         jets.expand([nn.Tanh()], h, scales=(1.0, 2.0))
     with pytest.raises(ValueError, match="order must be a positive integer, got 0"):
         jets.expand([nn.Tanh()], h, 0)
+    with pytest.raises(ValueError, match=r"holds RReLU in training mode, so its slope is random"):
+        jets.expand([nn.RReLU()], h)
+    for random in (nn.MultiheadAttention(6, 2, dropout=0.5), nn.GRU(6, 6, 2, dropout=0.5)):
+        with pytest.raises(ValueError, match=r"with dropout=0\.5 in training mode.*eval"):
+            jets.expand([random], h)
+    with pytest.raises(TypeError, match=r"blocks\[0\] must return a tensor, got tuple"):
+        jets.expand([nn.GRU(6, 6)], h)
+    with pytest.raises(TypeError, match="start must be a tensor, got <class 'list'>"):
+        jets.expand([nn.Tanh()], [1.0])
     with pytest.raises(ValueError, match="must act on floating numbers"):
         jets.expand([nn.Identity()], torch.arange(3))
     with pytest.raises(ValueError, match="readout must be given to expand"):
@@ -278,3 +287,6 @@ def test_an_operation_without_a_second_derivative():
 def test_an_operation_whose_derivative_vanishes():
     found = jets.expand([torch.sign, nn.Tanh()], torch.randn(3), 3)
     assert torch.isfinite(found.coefficients).all()
+    h = torch.randn(3, 4, dtype=torch.float64)
+    radial = nn.functional.normalize  # constant along its own direction
+    assert jets.expand([radial, radial], h).coefficients[2].abs().max() < 1e-15

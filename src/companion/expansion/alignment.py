@@ -160,7 +160,7 @@ def coherence(branches: ArrayLike, axis: int = -1) -> Array:
         If there are not at least two axes, or ``axis`` is the first.
     """
     b = finite_array(branches, "branches")
-    if b.ndim < 2 or axis % b.ndim == 0:
+    if b.ndim < 2 or not -b.ndim <= axis < b.ndim or axis % b.ndim == 0:
         raise ValueError(
             f"branches must have depth on the first axis and neurons on another, got shape "
             f"{b.shape} and axis {axis}; stack the branches along axis 0"
@@ -183,6 +183,8 @@ def _sums(covariance: ArrayLike) -> tuple[float, float, int]:
     depth = covariance_rows(covariance)[0]
     c = np.asarray(covariance, dtype=np.float64)
     if c.ndim == 2:
-        return float(np.sum(c)), float(np.trace(c)), depth
-    total = depth * c[0] + 2 * float(np.sum((depth - np.arange(1, depth)) * c[1:]))
-    return float(total), float(depth * c[0]), depth
+        total, trace = float(np.sum(c)), float(np.trace(c))
+    else:
+        total = float(depth * c[0] + 2 * float(np.sum((depth - np.arange(1, depth)) * c[1:])))
+        trace = float(depth * c[0])
+    return max(total, 0.0), trace, depth

@@ -43,6 +43,8 @@ Array = NDArray[np.float64]
 
 _LARGEST = 2.0**400  # rows above are scaled down by a power of two, which keeps every bit
 _FAR = 1100  # binary exponents further apart have no common digit
+_DENSE = 200  # depth up to which eigenvalues are computed
+_SLACK = 1e-9  # what rounding may make of 0
 
 
 def log_order_norms(covariance: ArrayLike, orders: int) -> Array:
@@ -60,6 +62,11 @@ def log_order_norms(covariance: ArrayLike, orders: int) -> Array:
     Returns
     -------
     Shape ``(orders + 1,)``; ``-inf`` for an order that vanishes.
+
+    Raises
+    ------
+    ValueError
+        If ``covariance`` has a wrong shape, is not symmetric or turns out to be indefinite.
 
     Notes
     -----
@@ -84,9 +91,10 @@ def log_order_norms(covariance: ArrayLike, orders: int) -> Array:
         change = np.frexp(np.max(np.abs(columns[:born]), axis=1, initial=0.0))[1]
         columns[:born] = np.ldexp(columns[:born], -change[:, None])
         exponent[:born] += change
+    sums = _nonnegative(np.sum(columns, axis=1), np.sum(np.abs(columns), axis=1))
     with np.errstate(divide="ignore"):
-        sums = np.log(np.maximum(np.sum(columns, axis=1), 0.0)) + math.log(2) * exponent
-    return np.concatenate([[0.0], sums[:top]])
+        logs = np.log(sums) + math.log(2) * exponent
+    return np.concatenate([[0.0], logs[:top]])
 
 
 def log_correlated_energy(covariance: ArrayLike, scale: ArrayLike) -> Array:
@@ -128,8 +136,9 @@ def log_correlated_energy(covariance: ArrayLike, scale: ArrayLike) -> Array:
             shrink = np.where(largest > _LARGEST, -np.frexp(largest)[1], 0)
             rows = np.ldexp(rows, shrink[:, None])
             log_unit -= math.log(2) * shrink
+    ends = _nonnegative(rows[:, depth], np.max(np.abs(rows), axis=1))
     with np.errstate(divide="ignore"):
-        logs = np.log(np.maximum(rows[:, depth], 0.0)) + log_unit
+        logs = np.log(ends) + log_unit
     return np.asarray(logs.reshape(scales.shape))[()]
 
 
@@ -143,10 +152,12 @@ def log_shared_limit(strength: ArrayLike) -> Array:
     strength
         ``x``, at least 0, any shape.
     """
-    from scipy.special import ive
+    from scipy.special import i0e, ive
 
     x = nonnegative_array(strength, "strength")
-    return np.asarray(np.log(ive(0, 2 * x)) + 2 * x)[()]
+    # ive gives up on arguments beyond 2^30, where i0e is as good
+    scaled = np.where(x < 1e8, ive(0, 2 * np.minimum(x, 1e8)), i0e(2 * x))
+    return np.asarray(np.log(scaled) + 2 * x)[()]
 
 
 def covariance_rows(covariance: ArrayLike) -> tuple[int, Callable[[int], Array]]:
@@ -168,6 +179,40 @@ def covariance_rows(covariance: ArrayLike) -> tuple[int, Callable[[int], Array]]
                 f"covariance must be symmetric, got entries up to {np.max(np.abs(c - c.T)):g} "
                 "apart; pass (C + C.T) / 2"
             )
+        _check_definite(c)
         return c.shape[0], lambda row: np.asarray(c[row])
+    _check_definite(c)
     mirrored = np.concatenate([c[:0:-1], c])  # lags -(L-1) .. L-1
     return c.size, lambda row: np.asarray(mirrored[c.size - 1 - row : 2 * c.size - 1 - row])
+
+
+def _check_definite(c: Array) -> None:
+    """Refuse what is no covariance: by all eigenvalues if it is small, else by what is cheap."""
+    depth = len(c)
+    if depth <= _DENSE:
+        index = np.arange(depth)
+        dense = c if c.ndim == 2 else c[np.abs(index[:, None] - index)]
+        least = float(np.linalg.eigvalsh(dense)[0])
+        if least < -_SLACK * float(np.trace(dense)):
+            raise _impossible(f"it has the eigenvalue {least:g}")
+    elif c.ndim == 1:
+        if np.any(np.abs(c) > c[0] * (1 + _SLACK)):
+            raise _impossible("two blocks have a correlation beyond 1")
+    else:
+        sizes = np.sqrt(np.diag(c)) * (1 + _SLACK)
+        if any(np.any(np.abs(row) > size * sizes) for row, size in zip(c, sizes, strict=True)):
+            raise _impossible("two blocks have a correlation beyond 1")
+
+
+def _nonnegative(values: Array, sizes: Array) -> Array:
+    """``values``, with 0 for negative ones that are rounding of terms of these sizes."""
+    if np.any(values < -_SLACK * sizes):
+        raise _impossible("it gives a squared norm a negative mean")
+    return np.maximum(values, 0.0)
+
+
+def _impossible(reason: str) -> ValueError:
+    return ValueError(
+        f"covariance must be positive semidefinite, but {reason}; check numpy.linalg.eigvalsh of "
+        "the matrix, for lags that of scipy.linalg.toeplitz(lags)"
+    )

@@ -42,6 +42,8 @@ Array = NDArray[np.float64]
 
 #: Binary exponents further apart than this have no common digit.
 _FAR = 1100
+#: Binary exponent of a number that is 0.
+_NONE = -(2**60)
 
 
 def block_ratios(network: ResNetSpec | ArrayLike) -> Array:
@@ -153,18 +155,25 @@ def log_elementary_symmetric(values: ArrayLike, orders: int | None = None) -> Ar
         with np.errstate(divide="ignore"):
             powers = np.arange(1, top + 1) * np.log(x[0])
         return log_binomials(x.size, top) + np.concatenate([[0.0], powers])
-    mantissa, exponent = np.zeros(top + 1), np.zeros(top + 1, dtype=np.int64)
-    mantissa[0] = 1.0
-    for layer, value in enumerate(x):
+    mantissa, exponent = np.zeros(top + 1), np.full(top + 1, _NONE, dtype=np.int64)
+    mantissa[0], exponent[0] = 1.0, 0
+    for layer, (value, own) in enumerate(zip(*np.frexp(x), strict=True)):
         end = min(layer + 1, top)
-        if layer < top:
-            exponent[end] = exponent[end - 1]  # an order is born on the scale of the one before
-        shift = np.clip(exponent[:end] - exponent[1 : end + 1], -_FAR, _FAR)
-        grown = mantissa[1 : end + 1] + np.ldexp(mantissa[:end] * value, shift)
+        if value == 0:
+            continue
+        # Both terms on the scale of the larger one, so that neither leaves the range of float64.
+        old, new = exponent[1 : end + 1], exponent[:end] + own
+        common = np.maximum(old, new)
+        grown = _shifted(mantissa[1 : end + 1], old - common)
+        grown += _shifted(mantissa[:end] * value, new - common)
         mantissa[1 : end + 1], change = np.frexp(grown)
-        exponent[1 : end + 1] += change
+        exponent[1 : end + 1] = np.where(grown > 0, common + change, _NONE)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(mantissa) + np.log(2.0) * exponent)
+
+
+def _shifted(mantissa: Array, shift: NDArray[np.int64]) -> Array:
+    return np.asarray(np.ldexp(mantissa, np.maximum(shift, -_FAR)))
 
 
 def log_binomials(depth: int, orders: int) -> Array:

@@ -10,6 +10,8 @@ __all__ = ["require_frozen"]
 
 _Norm = torch.nn.modules.batchnorm._BatchNorm
 _Dropout = torch.nn.modules.dropout._DropoutNd
+_Random = torch.nn.RReLU
+_WithDropout = (torch.nn.MultiheadAttention, torch.nn.RNNBase)  # a number, and no module
 
 
 def require_frozen(function: Any, name: str) -> None:
@@ -27,6 +29,15 @@ def require_frozen(function: Any, name: str) -> None:
         if isinstance(module, _Dropout) and module.training and module.p > 0:
             raise ValueError(
                 f"{where} in training mode, so its output is random; call {name}.eval() first"
+            )
+        if isinstance(module, _Random) and module.training:
+            raise ValueError(
+                f"{where} in training mode, so its slope is random; call {name}.eval() first"
+            )
+        if isinstance(module, _WithDropout) and module.training and module.dropout > 0:
+            raise ValueError(
+                f"{where} with dropout={module.dropout:g} in training mode, so its output is "
+                f"random; call {name}.eval() first"
             )
         if isinstance(module, _Norm) and (module.training or module.running_mean is None):
             raise ValueError(

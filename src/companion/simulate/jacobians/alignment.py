@@ -78,15 +78,26 @@ def module_branches(
     Raises
     ------
     ValueError
-        For a module in training mode that is random or couples examples, or a wrong number of
-        scales.
+        For a module in training mode that is random or couples examples, a block that changes
+        shape, or a wrong number of scales.
     """
-    given = np.broadcast_to(np.asarray(scales, dtype=float), (len(blocks),))
+    given = finite_array(scales, "scales")
+    if given.shape not in ((), (len(blocks),)):
+        raise ValueError(
+            f"scales must be a number or one per block, {len(blocks)}, got shape {given.shape}"
+        )
+    given = np.broadcast_to(given, (len(blocks),))
     h, found = start.detach(), []
     with torch.no_grad():
         for index, (block, scale) in enumerate(zip(blocks, given, strict=True)):
             require_frozen(block, f"blocks[{index}]")
-            branch = float(scale) * block(h.clone())
+            value = block(h.clone())
+            if value.shape != h.shape:
+                raise ValueError(
+                    f"blocks[{index}] must keep the shape {tuple(h.shape)}, got "
+                    f"{tuple(value.shape)}; put shortcuts that change it into the input map"
+                )
+            branch = float(scale) * value
             h = h + branch
             found.append(branch.double().flatten(1).cpu().numpy())
     return np.array(found)

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from companion._validation import choice, positive_integer
+from companion._validation import choice, positive_integer, real_number
 from companion.montecarlo import Estimate
 from companion.simulate.blocks import Noise, resolve_seed
 from companion.simulate.frozen import require_frozen
 from companion.simulate.jets import series
-from companion.simulate.jets.tower import Tower
+from companion.simulate.jets.tower import Tower, floating
 from companion.simulate.jets.unexpanded import branch_values
 
 __all__ = ["estimated_complexity", "geometric_complexity", "network", "squared_jacobian"]
@@ -261,7 +261,8 @@ def network(
     ``batch_axes=2``), to outputs of shape (B, ...) or (N, B, ...).
     """
     layers = list(tower.layers())
-    ends = [None if m is None else _matrix(m, tower) for m in (input_map, readout)]
+    given, scale = {"input_map": input_map, "readout": readout}, real_number(scale, "scale")
+    ends = [None if m is None else _matrix(m, tower, name) for name, m in given.items()]
 
     def function(x: torch.Tensor) -> torch.Tensor:
         h = x.double() if tower.stacked else x.double()[None]
@@ -277,6 +278,6 @@ def network(
     return function
 
 
-def _matrix(values: Any, tower: Tower) -> torch.Tensor:
-    found = torch.as_tensor(values).detach().double().to(tower.outer.device).mT
+def _matrix(values: Any, tower: Tower, name: str) -> torch.Tensor:
+    found = floating(values, name).double().to(tower.outer.device).mT
     return found if found.ndim == 3 else found[None]

@@ -104,9 +104,8 @@ def _roots(tower: Tower, h0: torch.Tensor) -> torch.Tensor:
     """Smallest root in (0, 1] of any preactivation, ``inf`` where there is none, shape (N, B)."""
     order = min(_FIRST_ORDER, tower.depth)
     while True:
-        place, coefficients = _suspects(tower, h0, order)
-        last = coefficients[:, -1].abs() > _NEGLIGIBLE * coefficients[:, 0].abs()
-        if order >= tower.depth or not bool(last.any()):  # degrees are below the depth
+        place, coefficients, unsure = _suspects(tower, h0, order)
+        if order >= tower.depth or not unsure:  # degrees are below the depth
             break
         order = min(2 * order, tower.depth)
     least = h0.new_full((h0.shape[0] * h0.shape[1],), torch.inf)
@@ -115,9 +114,15 @@ def _roots(tower: Tower, h0: torch.Tensor) -> torch.Tensor:
     return least.view(h0.shape[:2])
 
 
-def _suspects(tower: Tower, h0: torch.Tensor, order: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Preactivations that can vanish in (0, 1]: index of network and sample, coefficients."""
-    places, polynomials = [], []
+def _suspects(
+    tower: Tower, h0: torch.Tensor, order: int
+) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """Preactivations that can vanish in (0, 1]: index of network and sample, coefficients.
+
+    And whether orders that were left out could matter: to one of them, or to a unit that would be
+    one if as many more orders as there are blocks were as large as its last.
+    """
+    places, polynomials, unsure = [], [], []
     samples = h0.shape[1]
 
     def observe(_: int, z: torch.Tensor) -> None:
@@ -127,9 +132,12 @@ def _suspects(tower: Tower, h0: torch.Tensor, order: int) -> tuple[torch.Tensor,
         )
         places.append(network * samples + sample)
         polynomials.append(z[network, :, sample, unit])
+        first, last = z[:, 0].abs(), z[:, -1].abs()
+        near = moving + tower.depth * last >= first
+        unsure.append((near & (last > _NEGLIGIBLE * first)).any())
 
     transport(tower, h0, order, None, observe=observe)
-    return torch.cat(places), torch.cat(polynomials)
+    return torch.cat(places), torch.cat(polynomials), bool(torch.stack(unsure).any())
 
 
 def first_root(coefficients: Array) -> Array:

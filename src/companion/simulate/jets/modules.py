@@ -36,6 +36,8 @@ Function = Callable[[torch.Tensor], torch.Tensor]
 
 #: Share of a derivative that may be rounding, also in float32.
 _LINEAR = 1e-3
+#: Units of rounding of a function that its derivative may contain where it is 0.
+_ROUNDING = 100.0
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def expand(
         If torch cannot differentiate a block often enough.
     """
     last = positive_integer(order, "order")
+    if not isinstance(start, torch.Tensor):
+        raise TypeError(f"start must be a tensor, got {type(start)}; pass torch.as_tensor(start)")
     weights = [1.0] * len(blocks) if scales is None else [float(w) for w in scales]
     if len(weights) != len(blocks):
         raise ValueError(
@@ -155,6 +159,11 @@ def along(
         version = point._version
         with differentiable():
             value = function(point)
+        if not isinstance(value, torch.Tensor):
+            raise TypeError(
+                f"{name} must return a tensor, got {type(value).__name__}; wrap it in a function "
+                "that picks one"
+            )
         if point._version != version:
             raise ValueError(
                 f"{name} overwrites its input; build its first activation with inplace=False"
@@ -184,7 +193,8 @@ def _derivative(value: torch.Tensor, s: torch.Tensor, name: str, k: int) -> torc
     if pulled is not None:  # a part without a second derivative drops out of it silently
         with torch.no_grad():
             lost = (pulled - (v * found).sum()).abs()
-            if lost > _LINEAR * (v.norm() * found.norm() + pulled.abs()):
+            rounding = _ROUNDING * torch.finfo(value.dtype).eps * v.norm() * value.norm()
+            if lost > _LINEAR * (v.norm() * found.norm() + pulled.abs()) + rounding:
                 raise _not_differentiable(name, k, "its backward pass is not differentiable")
     return found
 

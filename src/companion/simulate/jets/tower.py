@@ -21,11 +21,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from companion.activations import Activation, as_activation
 
-__all__ = ["Layer", "Tower", "streams"]
+__all__ = ["Layer", "Tower", "floating", "streams", "tangents"]
 
 
 class Layer(NamedTuple):
@@ -78,7 +78,7 @@ class Tower:
 
     def __post_init__(self) -> None:
         self._set("activation", as_activation(self.activation))
-        outer = _tensor(self.outer, "outer")
+        outer = floating(self.outer, "outer")
         if outer.ndim not in (3, 4) or not outer.numel():
             raise ValueError(
                 f"outer must have shape (L, n, m) or (L, N, n, m), got {tuple(outer.shape)}; put "
@@ -109,7 +109,7 @@ class Tower:
         given = getattr(self, name)
         if given is None:
             return None
-        found = _tensor(given, name)
+        found = floating(given, name)
         found = found if self.stacked else found[:, None]
         if found.shape != shape or found.device != self.outer.device:
             wanted = shape if self.stacked else (shape[0], *shape[2:])
@@ -120,7 +120,7 @@ class Tower:
         return found
 
     def _scales(self) -> torch.Tensor:
-        found = _tensor(self.relative_scales, "relative_scales").double().to(self.outer.device)
+        found = floating(self.relative_scales, "relative_scales").double().to(self.outer.device)
         depth, networks = self.depth, self.networks
         if found.shape not in ((), (depth,), (depth, networks)):
             raise ValueError(
@@ -152,7 +152,7 @@ class Tower:
 
     def scaled(self, factor: ArrayLike) -> Tower:
         """The same blocks with relative scales times ``factor``: a number, or shape ``(N,)``."""
-        times = _tensor(factor, "factor").double().to(self.outer.device)
+        times = floating(factor, "factor").double().to(self.outer.device)
         return self._with(relative_scales=self.relative_scales * times)
 
     def as_stack(self) -> Tower:
@@ -194,12 +194,18 @@ def _row(bias: torch.Tensor | None, index: int, scale: torch.Tensor | float) -> 
     return None if bias is None else bias[index].double()[:, None, None] * scale
 
 
-def _tensor(values: Any, name: str) -> torch.Tensor:
-    """``values`` as a finite floating tensor; float32 stays."""
+def floating(values: Any, name: str) -> torch.Tensor:
+    """``values`` as a finite floating tensor; float32 stays, plain numbers become float64."""
     try:
+        if not isinstance(values, torch.Tensor):
+            array = np.asarray(values)
+            # torch takes no negative strides, and warns of what it could write to
+            values = array if _as_torch_wants(array) else array.copy()
         found = torch.as_tensor(values).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must be an array or a tensor, got {type(values)}") from error
+    if found.is_complex():
+        raise TypeError(f"{name} must be real, got {found.dtype}; pass its real part")
     if not found.is_floating_point():
         found = found.double()
     if not bool(torch.isfinite(found).all()):
@@ -207,6 +213,10 @@ def _tensor(values: Any, name: str) -> torch.Tensor:
             f"{name} must be finite, got NaN or infinity; has a training run diverged?"
         )
     return found
+
+
+def _as_torch_wants(array: NDArray[Any]) -> bool:
+    return bool(array.flags.writeable) and all(stride >= 0 for stride in array.strides)
 
 
 def streams(tower: Tower, start: Any, name: str = "start") -> torch.Tensor:
@@ -217,7 +227,7 @@ def streams(tower: Tower, start: Any, name: str = "start") -> torch.Tensor:
     ValueError
         If the shape is not ``(n,)``, ``(B, n)`` or, for many networks, ``(N, B, n)``.
     """
-    rows = _tensor(start, name).double().to(tower.outer.device)
+    rows = floating(start, name).double().to(tower.outer.device)
     shape = tuple(rows.shape)
     rows = rows[None] if rows.ndim == 1 else rows
     rows = rows[None] if rows.ndim == 2 else rows
@@ -229,3 +239,20 @@ def streams(tower: Tower, start: Any, name: str = "start") -> torch.Tensor:
             f"sample, got {shape}"
         )
     return rows.expand(tower.networks, -1, -1)
+
+
+def tangents(tower: Tower, start: Any, tangent: Any) -> torch.Tensor:
+    """``tangent`` as `streams`: a row for each stream, or rows for a single stream.
+
+    Raises
+    ------
+    ValueError
+        If there are several streams and another number of tangents.
+    """
+    streams_, rows = streams(tower, start), streams(tower, tangent, "tangent")
+    if streams_.shape[1] not in (1, rows.shape[1]):
+        raise ValueError(
+            f"tangent must have one row for each of the {streams_.shape[1]} samples of start, got "
+            f"{rows.shape[1]}; give both the same shape"
+        )
+    return rows

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from companion._validation import real_number
 from companion.simulate.blocks import one_thread
 from companion.simulate.jets import series
-from companion.simulate.jets.tower import Layer, Tower, streams
+from companion.simulate.jets.tower import Layer, Tower, streams, tangents
 
 __all__ = [
     "Jet",
@@ -167,7 +167,7 @@ def transport(
             "network at two neighbouring inputs, or use jacobians.squared_jacobian"
         )
     h0 = streams(tower, start)
-    first = h0 if tangent is None else streams(tower, tangent, "tangent")
+    first = h0 if tangent is None else tangents(tower, start, tangent)
     # One more row, in front of the orders, for the stream whose masks are used, unless that is
     # order 0 itself.
     lead = int(scale is not None or tangent is not None)

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from companion._validation import finite_array
+from companion._validation import finite_array, real_number
 from companion.simulate.blocks import one_thread
 from companion.simulate.jets import series
-from companion.simulate.jets.tower import Layer, Tower, streams
+from companion.simulate.jets.tower import Layer, Tower, streams, tangents
 from companion.simulate.jets.transport import (
     Jet,
     as_numpy,
@@ -58,6 +58,10 @@ def forward(tower: Tower, start: Any, scales: ArrayLike) -> Array:
     Array of shape ``(S, ..., n)``: :math:`h_L`; infinite where it leaves the range of float64.
     """
     given = np.atleast_1d(finite_array(scales, "scales"))
+    if given.ndim > 1 or not given.size:
+        raise ValueError(
+            f"scales must be a number or a vector of at least one, got shape {given.shape}"
+        )
     h0 = streams(tower, start)
     factor = torch.as_tensor(given, device=h0.device)[:, None, None]
     h = h0[:, None].expand(-1, len(given), -1, -1).clone()
@@ -78,8 +82,19 @@ def push_forward(tower: Tower, start: Any, tangent: Any, scale: float) -> Array:
     Returns
     -------
     Array of the shape of ``tangent``.
+
+    Raises
+    ------
+    ValueError
+        For another activation, or shapes that do not fit.
     """
-    h, t = streams(tower, start)[:, None], streams(tower, tangent, "tangent")[:, None]
+    if not series.piecewise_linear(tower.phi):
+        raise ValueError(
+            f"activation must be piecewise linear, got {tower.activation!r}; use "
+            "jacobians.squared_jacobian, or torch.func.jvp of jacobians.network"
+        )
+    scale = real_number(scale, "scale")
+    h, t = streams(tower, start)[:, None], tangents(tower, start, tangent)[:, None]
     samples = t.shape[2]
     with one_thread():
         for layer in tower.layers():
