@@ -38,6 +38,12 @@ _COMPARED = ("sgd 0.1", "sgd 0.02", "clipped", "adam 0.002", "batch norm", "laye
 #: Share of diverged runs from which a point counts as diverged.
 _DIVERGED = 0.5
 
+#: Accuracies this far below the best are off the figure.
+_RANGE = 0.08
+
+#: Largest decadic logarithm of a complexity that is shown; training fails far below.
+_LARGEST = 7.0
+
 
 def training_accuracy(
     data: pd.DataFrame,
@@ -51,7 +57,7 @@ def training_accuracy(
     """Accuracy on held-out images against the branch scale, by protocol of training.
 
     Crosses below the curves mark scales at which at least half of the runs diverged, dotted lines
-    the scales 1/L and 1/sqrt(L).
+    the scales 1/L and 1/sqrt(L). Points more than eight percent below the best are off the figure.
 
     Parameters
     ----------
@@ -64,17 +70,19 @@ def training_accuracy(
     """
     ax = ax or plt.gca()
     chosen = _cells(data, depth, epochs)
-    low = float(chosen["accuracy"].min())
+    high = float(chosen["accuracy"].max())
+    low, step = high - _RANGE, _RANGE / 16
     for place, name in enumerate(protocols):
         rows = chosen[chosen["kind"] == name].sort_values("x")
         _points(ax, rows, "accuracy", name, line=not name.endswith("norm"))
         lost = rows[rows["diverged"] >= _DIVERGED]
         role, _, _ = PROTOCOLS[name]
-        level = np.full(len(lost), low - 0.02 * (place + 1))
+        level = np.full(len(lost), low - step * (place + 1))
         ax.plot(_place(lost, data), level, "x", color=PALETTE[role], markersize=6)
     _live(ax, live, depth, epochs, "accuracy", protocols, data)
     _scales(ax, chosen, depth)
-    ax.set(ylabel="accuracy", title=f"$L={depth}$; crosses: diverged")
+    ax.set(ylabel="accuracy", title=f"$L={depth}$, {epochs} epochs")
+    ax.set_ylim(low - step * (len(protocols) + 1), high + 2 * step)
     ax.legend()
     return ax
 
@@ -194,8 +202,8 @@ def complexity(
         ax.plot(_place(rows, rows), theory, color=PALETTE["theory"], lw=1, label="before, theory")
     _scales(ax, rows, depth)
     _, _, label = PROTOCOLS[protocol]
-    ax.set(yscale="log", ylabel=f"geometric complexity of the {of}")
-    ax.set_title(f"$L={depth}$, {label}")
+    ax.set(yscale="log", ylabel=f"complexity of the {of}", title=f"$L={depth}$, {label}")
+    ax.set_ylim(top=min(ax.get_ylim()[1], 10**_LARGEST))
     own = _shared(live, depth, epochs)
     if own is not None:
         own = own[own["kind"] == protocol].dropna(subset=f"{of}_after")
@@ -252,9 +260,10 @@ def complexity_ratio(
     ax.set(
         xscale="log",
         xlabel=r"reduced scale $s\sqrt{L}$",
-        ylabel=r"$\log_{10}$ of complexity after over before",
+        ylabel=r"$\log_{10}$ (after / before)",
         title=PROTOCOLS[protocol][2],
     )
+    ax.set_ylim(bottom=max(ax.get_ylim()[0], -1))
     ax.legend()
     return ax
 
@@ -307,10 +316,14 @@ def branch_rates(
         xscale="log",
         xlabel=r"multiplier $\mu$ of the branches' rate",
         ylabel="accuracy",
-        title=f"$L={depth}$; dotted: $\\mu=L$",
+        title=f"$L={depth}$, {epochs} epochs",
     )
     ax.legend()
     return ax
+
+
+#: Smallest decadic logarithm of an energy that is shown.
+_SMALLEST = -8.0
 
 
 def trained_orders(
@@ -337,12 +350,9 @@ def trained_orders(
     groups = orders.groupby(["protocol", "scale", "multiplier"], sort=False)
     for role, ((protocol, scale, multiplier), rows) in zip(roles, groups, strict=False):
         own = rows.sort_values("x")
-        coherence = chosen[(chosen["kind"] == "coherence") & (chosen["protocol"] == protocol)]
-        at = coherence[np.isclose(coherence["scale"], scale)]
-        at = at[at["multiplier"] == multiplier]
-        times = f", $\\mu={multiplier:g}$" if multiplier != 1 else ""
-        label = f"{PROTOCOLS[str(protocol)][2]}, $s={scale:.2g}${times}"
-        label += f", coherence {10 ** float(at['after'].iloc[0]):.2g}"
+        name = "1/L" if np.isclose(scale, 1 / depth) else "1/\\sqrt{L}"
+        times = "" if multiplier == 1 else ", $\\mu=L$"
+        label = f"{PROTOCOLS[str(protocol)][2]}, $s={name}${times}"
         ax.errorbar(
             own["x"],
             own["after"],
@@ -360,7 +370,8 @@ def trained_orders(
     ax.set(
         xlabel="order $k$",
         ylabel=r"$\log_{10}E_k$ after training",
-        title=f"$L={depth}$; dotted: independent blocks",
+        title=f"$L={depth}$, {epochs} epochs",
+        ylim=(_SMALLEST, 1),
     )
     ax.legend()
     return ax

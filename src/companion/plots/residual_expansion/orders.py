@@ -68,7 +68,7 @@ def path_energies(
         overlay(ax, own, own["x"], "energy")
     depth = int(rows["depth"].iloc[0])
     total = float(rows.drop_duplicates("x")["energy_theory"].sum())
-    title = f"${_SCALES[exponent]}$, $L={depth}$, total {total:.4g}"
+    title = f"${_SCALES[exponent]}$, $L={depth}$\ntotal {total:.4g}"
     ax.set(yscale="log", xlabel="order $k$", ylabel="energy $E_k$", title=title)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
@@ -108,12 +108,13 @@ def counting(
         ("vanilla", independent, "share_theory", r"energy, independent, $s=1/\sqrt{L}$"),
         ("balanced", aligned, "share_theory", "norm, aligned, $s=1/L$"),
     )
-    for (role, rows, column, label), shift in zip(bars, (0.0, -0.2, 0.2), strict=True):
+    for role, rows, column, label in bars:
         shown = rows.drop_duplicates("x").sort_values("x")
-        width = 0.9 if shift == 0 else 0.4
-        ax.bar(shown["x"] + shift, shown[column], width, color=PALETTE[role], label=label)
+        fill = "none" if rows is aligned else PALETTE[role]  # the last two laws are nearly one
+        ax.bar(shown["x"], shown[column], 0.8, color=fill, edgecolor=PALETTE[role], label=label)
     depth = int(independent["depth"].iloc[0])
     ax.set(xlabel="length of the path $k$", ylabel="share", title=f"$L={depth}$")
+    ax.set_xlim(-1, 0.8 * depth)
     ax.legend()
     return ax
 

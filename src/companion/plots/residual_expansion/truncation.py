@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from companion.plots.style import ERROR_SIGMAS, PALETTE, errorbars, overlay
 
@@ -207,6 +208,9 @@ def remainder(
         xlabel=r"reduced scale $\hat s=s\sqrt{L}$",
         ylabel=r"$\mathbb{E}\,\|$beyond order 2$\|^2/\|h_0\|^2$",
     )
+    scales = sorted(set(data["x"]))
+    ax.set_xticks(scales, [f"{scale:g}" for scale in scales])
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.legend(*_unique(ax))
     return ax
 
