@@ -393,8 +393,8 @@ TRAINED_CLAIMS = (
     ),
     _claim(
         18,
-        "The factor by which training changes the geometric complexity of the features is largest "
-        "near 1/sqrt(L); far above, training removes complexity.",
+        "With clipped SGD, the factor by which training changes the geometric complexity of the "
+        "features is largest near 1/sqrt(L); far above, training removes complexity.",
         _DERIVED,
         learning_adds_most_near_the_root,
         deaf_to_the_scale,
