@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from companion.papers import find_experiment
-from companion.papers.large_depth import claims, theory, trained
+from companion.papers.large_depth import claims, learned, trained
 from companion.training import Settings
 from companion.training.stack import Stack
 from companion.weights import IID, FractionalNoise, Smooth
@@ -131,7 +131,7 @@ ROUGH = {"depth": 3, "width": 4, "networks": 2, "epochs": 1, "initialization": "
 @pytest.mark.parametrize("traces", [{}, {"traces": 0}, {"traces": 2}])
 def test_the_table_of_roughness_without_traces(traces):
     params = {**ROUGH, "learning_rate": 1e-3, **traces}
-    table = theory.roughness(trained.roughness(params, SEED, "cpu"), params)
+    table = learned.roughness(trained.roughness(params, SEED, "cpu"), params)
     assert list(table["kind"]) == ["runs"] + ["trace"] * 3 * traces.get("traces", 0)
     assert {"initial", "final"} <= set(table)
     assert np.isfinite(table.loc[0, ["after", "after_sem", "accuracy_sem"]].astype(float)).all()
@@ -139,12 +139,12 @@ def test_the_table_of_roughness_without_traces(traces):
 
 def test_the_table_of_roughness_says_what_diverged_runs_lack():
     params = {**ROUGH, "learning_rate": 1e30, "traces": 2}
-    (row,) = theory.roughness(trained.roughness(params, SEED, "cpu"), params).to_dict("records")
+    (row,) = learned.roughness(trained.roughness(params, SEED, "cpu"), params).to_dict("records")
     assert np.isfinite([row["before"], row["before_sem"], row["accuracy"]]).all()
     assert np.isnan([row["after"], row["after_sem"], row["update"], row["displacement"]]).all()
     runs = trained.roughness({**params, "learning_rate": 1e-3}, SEED, "cpu")
     runs.loc[1, ["after", "update", "displacement"]] = np.nan  # one of the two diverged
-    table = theory.roughness(runs, params)
+    table = learned.roughness(runs, params)
     assert len(table) == 1 + 2 * 3
     assert np.isnan(table.loc[0, "after"])
     assert np.isfinite(table.loc[0, "accuracy"])
@@ -224,7 +224,7 @@ def test_the_table_of_accuracies_knows_the_data_set_that_is_taken_by_default():
     params = {**POINT, "betas": (0.5,), "depth": 2, "epochs": 1, "learning_rates": (1e-3,)}
     frame = trained.accuracy(params, SEED, "cpu")
     silent = {name: value for name, value in params.items() if name != "data"}
-    pd.testing.assert_frame_equal(theory.accuracy(frame, silent), theory.accuracy(frame, params))
+    pd.testing.assert_frame_equal(learned.accuracy(frame, silent), learned.accuracy(frame, params))
 
 
 def test_the_accuracy_cell_is_pure():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from companion.papers.large_depth import cells, limits, theory, trained
+from companion.papers.large_depth import cells, learned, limits, theory, trained
 from companion.papers.large_depth.trained import INITIALIZATIONS, LEARNING_RATES
 from companion.sweeps import Experiment
 
@@ -256,7 +256,7 @@ EXPERIMENTS = (
             ],
             "full": _roughness((1e-3, 10), (1e-2, 30), networks=10, depth=200),
         },
-        finish=theory.roughness,
+        finish=learned.roughness,
     ),
     Experiment(
         "ld-accuracy",
@@ -266,6 +266,6 @@ EXPERIMENTS = (
             "quick": _accuracy((0, 9), (0, 4, 9), (1e-3, 1e-2), networks=2),
             "full": _accuracy(range(10), range(10), LEARNING_RATES, networks=3),
         },
-        finish=theory.accuracy,
+        finish=learned.accuracy,
     ),
 )
