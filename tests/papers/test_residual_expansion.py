@@ -436,6 +436,17 @@ def test_moments_of_parts_are_pooled():
     np.testing.assert_allclose(pooled["energy_average"], np.mean(means, axis=0))
 
 
+def test_kinks_of_parts_are_pooled():
+    params = {"depth": 20, "width": 8, "networks": 20, "edges": (0.0, 5.0, 4)}
+    seeds = [np.random.SeedSequence(7, spawn_key=(i,)) for i in range(2)]
+    parts = [cells.kink(params, seed, "cpu").assign(replicate=i) for i, seed in enumerate(seeds)]
+    pooled = moments.pool(pd.concat(parts))
+    both, *single = (f[f["kind"] == "density"]["value_average"] for f in (pooled, *parts))
+    np.testing.assert_allclose(both, (single[0].to_numpy() + single[1].to_numpy()) / 2)
+    assert 0.9 < both.sum() <= 1
+    assert (pooled["value_n"] == 40).all()
+
+
 def test_the_remainder_of_low_orders_alone_is_the_same():
     params = {"activation": "relu", "depth": 20, "width": 8, "networks": 5, "scales": (0.5,)}
     seed = np.random.SeedSequence(3)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from companion.papers.residual_expansion.networks import covariance, kink_unit, network
@@ -98,7 +97,7 @@ def prenorm(params: Params, seed: Seed, device: str) -> pd.DataFrame:
     spec = network({**params, "activation": "linear"}, 1.0)
     energies = np.empty((params["networks"], longest + 1))
     for drawn in draws.draw(spec, params["networks"], seed=seed, dtype="float64", device=device):
-        matrices, start = drawn.tower.outer, drawn.start
+        matrices, start = drawn.tower.outer.cpu().numpy(), drawn.start.cpu().numpy()
         scales = _inverse_rms(matrices, start)
         network_ = tower.Tower(matrices, activation="linear", relative_scales=scales)
         energies[drawn.keep] = transport.taylor(network_, start, longest).energies()[..., 0].T
@@ -113,14 +112,14 @@ def prenorm(params: Params, seed: Seed, device: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _inverse_rms(matrices: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+def _inverse_rms(matrices: Array, start: Array) -> Array:
     """One over the rms of the stream before each block, shape (depth, networks)."""
     h, scales = start, []
     for matrix in matrices:
-        scale = h.square().mean(-1, keepdim=True).rsqrt()
-        h = h + (scale * h) @ matrix.mT
+        scale = np.mean(h**2, axis=-1, keepdims=True) ** -0.5
+        h = h + (scale * h) @ matrix.transpose(0, 2, 1)
         scales.append(scale[:, 0, 0])
-    return torch.stack(scales)
+    return np.array(scales)
 
 
 def smooth(params: Params, seed: Seed, device: str) -> pd.DataFrame:
@@ -138,18 +137,18 @@ def smooth(params: Params, seed: Seed, device: str) -> pd.DataFrame:
 
 
 def kink(params: Params, seed: Seed, device: str) -> pd.DataFrame:
-    """Counts of the first kink over `kink_unit` in bins, and its first two moments."""
+    """Shares of the first kink over `kink_unit` in bins, and its first two moments."""
     low, high, bins = params["edges"]
     spec = network({**params, "activation": "relu"}, kink_unit(params))
     found = sampling.sample_kinks(
         spec, params["networks"], seed=seed, limit=_LATEST, device=device
     )[:, 0]
-    count, edges = np.histogram(found, bins=bins, range=(low, high))
-    bars = pd.DataFrame({"kind": "density", "x": (edges[1:] + edges[:-1]) / 2, "count": count})
+    edges = np.linspace(low, high, bins + 1)
+    inside = np.searchsorted(edges, found, side="right")[:, None] == np.arange(1, bins + 1)
     parts = [
-        bars,
-        _rows("mean", [-1.0], "value", found[:, None]).assign(count=0),
-        _rows("square", [-1.0], "value", found[:, None] ** 2).assign(count=0),
+        _rows("density", (edges[1:] + edges[:-1]) / 2, "value", inside.astype(float)),
+        _rows("mean", [-1.0], "value", found[:, None]),
+        _rows("square", [-1.0], "value", found[:, None] ** 2),
     ]
     return pd.concat(parts, ignore_index=True).drop(columns="entry")
 
@@ -165,17 +164,16 @@ def correlation(params: Params, seed: Seed, device: str) -> pd.DataFrame:
     lag = np.abs(np.subtract.outer(np.arange(depth), np.arange(depth)))
     critical = float(g[lag].sum() ** -0.5)
     scales = critical * np.array(params["ratios"])
-    factor = torch.as_tensor(_root(g[lag]))
+    factor = _root(g[lag])
     norms = np.empty((params["networks"], orders + 1))
     totals = np.empty((params["networks"], len(scales)))
-    for block in blocks.batches(
-        params["networks"], _BLOCK, seed=seed, device=torch.device("cpu"), dtype=torch.float64
-    ):
-        noise = block.noise.normal(block.networks, depth, n * n)
-        mixed = (factor @ noise).div_(n**0.5).view(block.networks, depth, n, n)
-        start = block.noise.normal(block.networks, 1, n)
-        start = start * (n**0.5 / start.norm(dim=-1, keepdim=True))
-        network_ = tower.Tower(mixed.transpose(0, 1), activation="linear")
+    where, kind = blocks.resolve_device(device), blocks.resolve_dtype("float64")
+    for block in blocks.batches(params["networks"], _BLOCK, seed=seed, device=where, dtype=kind):
+        noise = block.noise.normal(block.networks, depth, n * n).cpu().numpy()
+        mixed = (factor @ noise / n**0.5).reshape(block.networks, depth, n, n)
+        start = block.noise.normal(block.networks, 1, n).cpu().numpy()
+        start = start * (n**0.5 / np.linalg.norm(start, axis=-1, keepdims=True))
+        network_ = tower.Tower(np.swapaxes(mixed, 0, 1), activation="linear")
         kept = block.keep.stop - block.keep.start
         norms[block.keep] = transport.taylor(network_, start, orders).energies()[:, :kept, 0].T
         ends = np.asarray(unexpanded.forward(network_, start, scales))[:, :, 0]

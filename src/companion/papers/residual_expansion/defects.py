@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
 from companion import expansion
 from companion.expansion import energies
@@ -48,10 +47,12 @@ def no_trees(patch: Patch) -> None:
     """Keep the slope of the activation at the input: no term in which two blocks feed one."""
     true = series.apply
 
-    def wrong(activation: Any, z: torch.Tensor) -> torch.Tensor:
-        out = true(activation, z[:, :2])
-        slope = torch.where(z[:, 1] == 0, 0.0, out[:, 1] / z[:, 1]) if z.shape[1] > 1 else None
-        return out if slope is None else torch.cat([out[:, :1], slope[:, None] * z[:, 1:]], 1)
+    def wrong(activation: Any, z: Any) -> Any:
+        out = true(activation, z)
+        if z.shape[1] > 2:  # the first coefficient is the slope times that of the argument
+            slope = (out[:, 1] / z[:, 1]).nan_to_num(0.0)
+            out[:, 2:] = slope[:, None] * z[:, 2:]
+        return out
 
     patch.setattr(series, "apply", wrong)
 

@@ -239,6 +239,7 @@ EXPERIMENTS = (
         "Histogram of the first kink of ReLU networks",
         cells.kink,
         {"quick": _kink(400), "full": _kink(4000)},
+        pool=moments.pool,
         finish=theory.kink,
         dtype="float64",
     ),

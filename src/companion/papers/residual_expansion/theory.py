@@ -174,23 +174,22 @@ def _remainder(kind: str, spec: Any, activation: str) -> tuple[float, float, flo
 
 def kink(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Density and first two moments of the first kink over `kink_unit`, with the exponential."""
-    (low, high, bins), networks = params["edges"], params["networks"]
+    low, high, bins = params["edges"]
     step = (high - low) / bins
     law = expansion.first_kink(network({**params, "activation": "relu"}))
     mean = law.mean / kink_unit(params)
-    bars = frame[frame["kind"] == "density"]
-    fraction, x = bars["count"] / networks, bars["x"]
+    found = _estimates(frame)
+    bars, others = found[found["kind"] == "density"], found[found["kind"] != "density"]
     histogram = pd.DataFrame(
         {
             "kind": "density",
-            "x": x,
-            "density": fraction / step,
-            "sem": np.sqrt(fraction * (1 - fraction) / networks) / step,
+            "x": bars["x"],
+            "density": bars["value"] / step,
+            "sem": bars["value_sem"] / step,
             # the mean of the exponential over the bin
-            "density_theory": np.exp(-x / mean) * np.sinh(step / (2 * mean)) / (step / 2),
+            "density_theory": np.exp(-bars["x"] / mean) * np.sinh(step / (2 * mean)) / (step / 2),
         }
     )
-    others = _estimates(frame[frame["kind"] != "density"]).drop(columns="count")
     wanted = {"mean": mean, "square": 2 * mean**2}
     others = others.assign(value_theory=others["kind"].map(wanted))
     return pd.concat([histogram, others], ignore_index=True)
