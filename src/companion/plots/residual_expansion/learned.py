@@ -74,12 +74,12 @@ def training_accuracy(
     low, step = high - _RANGE, _RANGE / 16
     for place, name in enumerate(protocols):
         rows = chosen[chosen["kind"] == name].sort_values("x")
-        _points(ax, rows, "accuracy", name, line=not name.endswith("norm"))
+        _points(ax, rows, "accuracy", name, chosen)
         lost = rows[rows["diverged"] >= _DIVERGED]
         role, _, _ = PROTOCOLS[name]
         level = np.full(len(lost), low - step * (place + 1))
-        ax.plot(_place(lost, data), level, "x", color=PALETTE[role], markersize=6)
-    _live(ax, live, depth, epochs, "accuracy", protocols, data)
+        ax.plot(_place(lost, chosen), level, "x", color=PALETTE[role], markersize=6)
+    _live(ax, live, depth, epochs, "accuracy", protocols, chosen)
     _scales(ax, chosen, depth)
     ax.set(ylabel="accuracy", title=f"$L={depth}$, {epochs} epochs")
     ax.set_ylim(low - step * (len(protocols) + 1), high + 2 * step)
@@ -117,16 +117,16 @@ def _zero(data: pd.DataFrame) -> float:
     return float(data["x"][data["x"] > 0].min()) / 2
 
 
-def _points(ax: Axes, rows: pd.DataFrame, name: str, protocol: str, *, line: bool = True) -> None:
+def _points(ax: Axes, rows: pd.DataFrame, name: str, protocol: str, data: pd.DataFrame) -> None:
     role, marker, label = PROTOCOLS[protocol]
     known = rows.dropna(subset=name)
     ax.errorbar(
-        _place(known, rows),
+        _place(known, data),
         known[name],
         yerr=ERROR_SIGMAS * known[f"{name}_sem"],
         color=PALETTE[role],
         marker=marker,
-        linestyle="-" if line else "none",
+        linestyle="none" if protocol.endswith("norm") else "-",
         linewidth=0.9,
         label=label,
         zorder=3,
