@@ -21,11 +21,11 @@ from companion import expansion
 from companion.architecture import ResNetSpec
 from companion.montecarlo import Estimate, ks_against
 from companion.papers.claims import (
+    Check,
     Claim,
     Finding,
     at_least,
     at_most,
-    exceeds,
     matches,
     within,
 )
@@ -43,6 +43,7 @@ Array = NDArray[np.float64]
 
 _INDEPENDENT = "blocks that are independent of each other"
 _SMALL = "erf(z/√2) with weights of variance 1; neither tanh nor erf with variance 2"
+_SMOOTH = "smooth blocks"
 _STRAIGHT = "linear and piecewise-linear blocks, or orders below three"
 
 
@@ -267,44 +268,50 @@ def second_order_truncation(sizes: Sizes, seed: int, device: str) -> Finding:
     return Finding(inside, _INDEPENDENT, tuple(outside))
 
 
-def _second_errors(depth: int, networks: int, seed: int) -> Array:
-    """Relative errors after order two of tanh networks of width 32 at the scale 1/L."""
+def _second_errors(depth: int, networks: int, seed: int, activation: str = "tanh") -> Array:
+    """Relative errors after order two of networks of width 32 at the scale 1/L."""
     found = []
-    for drawn in jets.draw(_spec("tanh", depth, 32, 1.0), networks, seed=seed, dtype="float64"):
+    spec = _spec(activation, depth, 32, 1.0)
+    for drawn in jets.draw(spec, networks, seed=seed, dtype="float64"):
         jet = jets.taylor(drawn.tower, drawn.start, 2)
         streams = jets.forward(drawn.tower, drawn.start, 1.0)
         found.append(jets.truncation_errors(jet, streams, 1.0)[0, 2, :, 0])
     return np.concatenate(found)
 
 
-def relu_is_expanded(sizes: Sizes, seed: int, device: str) -> Finding:
-    """First kinks against 1/L, and the power of the remainder beyond order two."""
-    spec = _spec("relu", 50, 32, 1.0)
-    kinks = jets.sample_kinks(spec, sizes["kinks"], seed=seed, limit=1.0, device=device)[:, 0]
-    free = float(np.mean(kinks > 1.0))
-    power, sem = _power(sizes["networks"], seed, device)
-    found = Estimate(np.asarray(power), np.asarray(sem), sizes["networks"])
+def remainder_is_of_third_order(sizes: Sizes, seed: int, device: str) -> Finding:
+    """Powers of the remainder after order two of erf and ReLU networks, and its size at 1/L.
+
+    The two reduced scales lie on either side of 1/L at the depth of 50.
+    """
+    errors = _second_errors(100, sizes["networks"] // 4, seed, "relu")
+    size = float(np.sqrt(np.mean(np.square(errors))))
+    name = "root mean square of the relative error after order 2, ReLU, s=1/L, L=100"
+
+    def power(activation: str) -> Check:
+        words = f"power of the remainder after order 2, {activation}, ŝ from 0.125 to 0.25"
+        found = _power(activation, sizes["networks"], seed, device)
+        return matches(words, found, 3.0, allowance=0.1, effect=0.4)
+
     return Finding(
-        (
-            at_least(
-                "share of networks without a kink up to s=1/L, L=50, n=32", free, 0.5, n=kinks.size
-            ),
-            exceeds("power of the remainder after order 2, ŝ from 0.125 to 0.25", found, 2.75),
-        )
+        (power("erf"), at_most(name, size, 0.01, n=errors.size)), _SMOOTH, (power("relu"),)
     )
 
 
-def _power(networks: int, seed: int, device: str) -> tuple[float, float]:
-    """Power of the root mean squared remainder between two small scales, with its error."""
-    low, high = _remainders((0.125, 0.25), networks, seed, device)
+def _power(activation: str, networks: int, seed: int, device: str) -> Estimate:
+    """Power of the root mean squared remainder between two small scales."""
+    low, high = _remainders((0.125, 0.25), networks, seed, device, activation)
     relative = [float(m.sem / m.value) for m in (low, high)]
     power = math.log(float(high.value / low.value), 2) / 2
-    return power, math.hypot(*relative) / (2 * math.log(2))
+    sem = math.hypot(*relative) / (2 * math.log(2))
+    return Estimate(np.asarray(power), np.asarray(sem), networks)
 
 
-def _remainders(scales: Sequence[float], networks: int, seed: int, device: str) -> list[Estimate]:
-    """Mean squared remainders beyond order two of ReLU networks at reduced scales."""
-    params = {"activation": "relu", "depth": 50, "width": 32}
+def _remainders(
+    scales: Sequence[float], networks: int, seed: int, device: str, activation: str = "relu"
+) -> list[Estimate]:
+    """Mean squared remainders beyond order two at reduced scales, 50 blocks of width 32."""
+    params = {"activation": activation, "depth": 50, "width": 32}
     params |= {"networks": networks, "scales": tuple(scales), "orders": 2}
     rows = truncated.remainder(params, np.random.SeedSequence(seed), device)
     mean = moments.read(rows[rows["kind"] == "second"], "value").mean
@@ -526,7 +533,8 @@ _INITIAL = (
     _claim(
         7,
         "At the branch scale 1/L the expansion to second order is accurate.",
-        _REVIEW,
+        "our question: public reviews of an earlier submission report the objection that the third "
+        "order does not become negligible there",
         second_order_truncation,
         defects.tied_blocks,
         recorded=f"conditional: {_INDEPENDENT}",
@@ -538,17 +546,19 @@ _INITIAL = (
     ),
     _claim(
         8,
-        "The Taylor expansion at branch scale zero is the network, up to a remainder of third "
-        "order, also for ReLU and at the scale 1/L.",
-        "the expansion is reported in public reviews as one in powers of the scale; that ReLU "
-        "networks leave it is our finding",
-        relu_is_expanded,
+        "At the branch scale 1/L a network equals its expansion to second order up to a remainder "
+        "of third order, averaged over networks.",
+        "our question; public reviews of an earlier submission report an expansion in powers of "
+        "the scale",
+        remainder_is_of_third_order,
         defects.masks_never_switch,
-        recorded="not supported",
+        recorded=f"conditional: {_SMOOTH}",
         anchor="sec-re-kinks",
-        sizes=_sizes({"kinks": 100, "networks": 400}, {"kinks": 2000, "networks": 8000}),
-        note="The decomposition into paths at the masks of the true forward pass is exact at every "
-        "scale, but it is not a Taylor series.",
+        sizes=_sizes({"networks": 400}, {"networks": 8000}),
+        note="For ReLU the power is 5/2, and the remainder is small all the same: 0.1 % at s=1/L "
+        "and L=100. The decomposition into paths at the masks of the true forward pass is exact "
+        "at every scale, but it is not a Taylor series. The allowance of 0.1 is for the next "
+        "order.",
     ),
     _claim(
         9,
