@@ -267,6 +267,7 @@ def test_any_network_can_be_a_kernel(activation, block):
         ({"noise": -1.0}, ValueError, "noise must be greater than 0"),
         ({"noise": "auto"}, TypeError, "noise must be a real number"),
         ({"stopping": "early"}, TypeError, r"stopping must be None, .* got 'early'; pass e\.g\."),
+        ({"stopping": np.ones(1)}, TypeError, "stopping must be None, a time or a rule, got array"),
         ({"stopping": True}, TypeError, "stopping must be None, a time or a rule, got True"),
         ({"stopping": -1.0}, ValueError, r"stopping must be a time of at least 0, got -1\.0"),
         ({"stopping": np.nan}, ValueError, "stopping must be a time of at least 0, got nan"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -383,6 +385,45 @@ def test_many_samples_need_little_memory(monkeypatch):
     tracemalloc.stop()
     assert peak < 20000 * 100 * 8 / 2
     assert np.mean((found - y) ** 2) < 1e-4
+
+
+@pytest.mark.slow
+def test_error_of_the_landmarks():
+    x, new, kernel = sphere(4000, 1), sphere(1000, 3), TangentKernel(1000, 1000**-0.5)
+
+    def clean(rows):
+        return math.sqrt(5) * (3 * rows[:, 0] ** 2 - 1) / 2
+
+    y = clean(x) + 0.3 * np.random.default_rng(2).standard_normal(4000)
+    settings = {"stopping": 178.0, "noise": 0.0}
+    whole = KernelRegressor(kernel, **settings).fit(x, y).predict(new)
+    assert np.mean((whole - clean(new)) ** 2) < 5e-4
+    for landmarks, gap in [(100, 0.03), (300, 0.01), (1000, 0.0015)]:
+        mine = KernelRegressor(kernel, **settings, landmarks=landmarks).fit(x, y).predict(new)
+        assert gap / 4 < np.sqrt(np.mean((mine - whole) ** 2)) < gap
+
+
+_LARGE = """
+import resource
+import numpy as np
+from companion.regression import KernelRegressor
+from companion.regression.tangent import TangentKernel
+x = np.random.default_rng(1).standard_normal((50000, 3))
+x /= np.linalg.norm(x, axis=1, keepdims=True)
+model = KernelRegressor(TangentKernel(1000, 1000**-.5), stopping=1e3, noise=0.0, landmarks=1000)
+error = np.mean((model.fit(x, x[:, 0] * x[:, 1]).predict(x) - x[:, 0] * x[:, 1]) ** 2)
+print(error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_fifty_thousand_samples_in_two_gigabytes():
+    done = subprocess.run(
+        [sys.executable, "-c", _LARGE], capture_output=True, text=True, check=True
+    )
+    error, gigabytes = map(float, done.stdout.split())
+    assert error < 1e-4
+    assert gigabytes < 2
 
 
 @pytest.mark.parametrize("entries", [1, 100, 2**24])

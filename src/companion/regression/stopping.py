@@ -34,7 +34,7 @@ class Task(NamedTuple):
 class Rule(Protocol):
     """A stopping rule: anything with this method."""
 
-    def choose(self, task: Task) -> float:
+    def stop(self, task: Task) -> float:
         """Stopping time, at least 0; may be infinite."""
         ...
 
@@ -70,7 +70,7 @@ class HoldOut:
         if self.times is not None:
             object.__setattr__(self, "times", tuple(as_times(self.times).tolist()))
 
-    def choose(self, task: Task) -> float:
+    def stop(self, task: Task) -> float:
         """Time with the least error on the held-out samples, the earliest of equals."""
         count = len(task.rows)
         held = max(1, round(self.fraction * count))
@@ -109,7 +109,7 @@ class Discrepancy:
     def __post_init__(self) -> None:
         real_number(self.variance, "variance", minimum=0.0, strict=True)
 
-    def choose(self, task: Task) -> float:
+    def stop(self, task: Task) -> float:
         """First time at which the residual is there: 0 if from the start, infinite if never."""
         from scipy.optimize import brentq
 
@@ -191,10 +191,9 @@ def stopping_time(stopping: Any, task: Task) -> float:
     TypeError, ValueError
         If ``stopping`` is neither, or a time is out of range.
     """
-    numbers = (int, float, np.integer, np.floating)  # NumPy's have a method ``choose``, too
-    rule = None if isinstance(stopping, numbers) else getattr(stopping, "choose", None)
+    rule = getattr(stopping, "stop", None)
     time = rule(task) if callable(rule) else stopping
-    if isinstance(time, bool) or not isinstance(time, numbers):
+    if isinstance(time, bool) or not isinstance(time, (int, float, np.integer, np.floating)):
         raise TypeError(
             f"stopping must be None, a time or a rule, got {stopping!r}; pass e.g. 100.0, "
             "math.inf or HoldOut()."
