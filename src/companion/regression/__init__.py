@@ -2,15 +2,15 @@ r"""Regression with the kernel of an infinitely wide network, as scikit-learn es
 
 Notation
 --------
-===================================  ===========================  ========================
-symbol                               name                         label in the book
-===================================  ===========================  ========================
-:math:`K=K^y(X,X)`                   ``kernel(X)``                ``eq-ft-output-kernel``
-:math:`\sigma^2`                     ``noise``                    ``eq-ft-regression``
-:math:`\alpha=(K+\sigma^2)^{-1}Y`    ``dual_coef_``               ``eq-ft-regression``
-:math:`\ln p(Y)`                     ``log_marginal_likelihood``  ``eq-ft-evidence``
-:math:`t`                            ``stopping``                 ``eq-tk-flow``
-===================================  ===========================  ========================
+=================================  ===========================  =======================
+symbol                             name                         label in the book
+=================================  ===========================  =======================
+:math:`K=K^y(X,X)`                 ``kernel(X)``                ``eq-ft-output-kernel``
+:math:`\sigma^2`                   ``noise``                    ``eq-ft-regression``
+:math:`\alpha=(K+\sigma^2)^{-1}Y`  ``dual_coef_``               ``eq-ft-regression``
+:math:`\ln p(Y)`                   ``log_marginal_likelihood``  ``eq-ft-evidence``
+:math:`t`                          ``stopping``                 ``eq-tk-gradient-flow``
+=================================  ===========================  =======================
 
 The prediction is :math:`K^y(x,X)\,\alpha`: the posterior mean of a Gaussian process without a mean
 function, and kernel ridge regression with the ridge :math:`\sigma^2`; with a stopping time, that of

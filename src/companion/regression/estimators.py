@@ -137,10 +137,10 @@ class KernelRegressor(MultiOutputMixin, RegressorMixin, _KernelModel):
         itself without ``Y``: an `NNGPKernel`, a kernel of scikit-learn's, or a function. Default
         the `NNGPKernel` of `DEFAULT_SPEC`.
     stopping : None, float or rule
-        When the gradient flow ends (``eq-tk-flow``), in units in which a mode of eigenvalue
-        ``lambda_i`` of the Gram matrix is learned at the rate ``(lambda_i + noise)/N``. A number
-        of at least 0, ``math.inf``, `HoldOut` or `Discrepancy`. ``None`` is the end, computed
-        without an eigendecomposition.
+        When the gradient flow ends (``eq-tk-gradient-flow``), in units in which a mode of
+        eigenvalue ``lambda_i`` of the Gram matrix is learned at the rate
+        ``(lambda_i + noise)/N``. A number of at least 0, ``math.inf``, `HoldOut` or
+        `Discrepancy`. ``None`` is the end, computed without an eigendecomposition.
     noise : float
         Variance of the noise on the targets, the ridge, in units of the kernel; above 0, or at
         least 0 with a flow. Early stopping regularises without it: the flow of a network is that

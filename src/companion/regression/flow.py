@@ -2,15 +2,15 @@ r"""Kernel gradient flow in closed form: one eigendecomposition serves every sto
 
 Notation
 --------
-====================================================  ===================  =====================
-symbol                                                name                 label in the book
-====================================================  ===================  =====================
-:math:`K=U\Lambda U^\top`                             ``eigenvalues``      ``eq-tk-flow``
-:math:`\varphi_t(\lambda)`                            ``filter``           ``eq-tk-flow``
-:math:`\hat f_t(x)=k(x,X)U\varphi_t(\Lambda)U^\top y`  ``KernelFlow.path``  ``eq-tk-flow``
-:math:`d_t=\operatorname{tr}K\varphi_t(K)`            effective dimension  ``eq-tk-dimension``
-:math:`k(x,S)K_{SS}^{-1}k(S,x')`                      `reduced`            ``eq-tk-nystroem``
-====================================================  ===================  =====================
+=====================================================  ===================  =======================
+symbol                                                 name                 label in the book
+=====================================================  ===================  =======================
+:math:`K=U\Lambda U^\top`                              ``eigenvalues``      ``eq-tk-gradient-flow``
+:math:`\varphi_t(\lambda)`                             ``filter``           ``eq-tk-gradient-flow``
+:math:`\hat f_t(x)=k(x,X)U\varphi_t(\Lambda)U^\top y`  ``KernelFlow.path``  ``eq-tk-gradient-flow``
+:math:`d_t=\operatorname{tr}K\varphi_t(K)`             effective dimension  ``eq-tk-dimension``
+:math:`k(x,S)K_{SS}^{-1}k(S,x')`                       `reduced`            ``eq-tk-nystroem``
+=====================================================  ===================  =======================
 
 The flow is that of :math:`\frac1{2N}\sum_i(f(x_i)-y_i)^2+\frac{\sigma^2}{2N}\|f\|^2` from
 :math:`f_0=0`: :math:`\varphi_t(\lambda)=(1-e^{-t(\lambda+\sigma^2)/N})/(\lambda+\sigma^2)`. Without
@@ -78,7 +78,7 @@ class GradientFlow:
     remainder: float
 
     def filter(self, times: ArrayLike) -> Array:
-        r"""``phi_t(lambda)`` (``eq-tk-flow``), shape ``(T, p)``; grows from 0 at ``t = 0``."""
+        """``phi_t(lambda)`` (``eq-tk-gradient-flow``), shape ``(T, p)``; 0 at ``t = 0``."""
         rate = self.eigenvalues + self.ridge
         steps = as_times(times)[:, None]
         with np.errstate(under="ignore"):

@@ -2,14 +2,14 @@ r"""The residual tangent kernel as a kernel of scikit-learn's.
 
 Notation
 --------
-==========================================  ========================  ==========================
-symbol                                      name                      label in the book
-==========================================  ========================  ==========================
-:math:`\|x\|\|x'\|\,\bar r^{(L)}(\theta)`   `TangentKernel`           ``eq-tk-recursion``
-:math:`\|x\|\|x'\|\,r_T(\theta)`            `TangentLimitKernel`      ``eq-tk-flow-solution``
-:math:`L,\ s`                               ``depth``, ``scale``      ``eq-tk-model``
-:math:`T`                                   ``effective_depth``       ``eq-effective-depth``
-==========================================  ========================  ==========================
+=========================================  ====================  =======================
+symbol                                     name                  label in the book
+=========================================  ====================  =======================
+:math:`\|x\|\|x'\|\,\bar r^{(L)}(\theta)`  `TangentKernel`       ``eq-tk-recursion``
+:math:`\|x\|\|x'\|\,r_T(\theta)`           `TangentLimitKernel`  ``eq-tk-flow-solution``
+:math:`L,\ s`                              ``depth``, ``scale``  ``eq-tk-model``
+:math:`T`                                  ``effective_depth``   ``eq-effective-depth``
+=========================================  ====================  =======================
 
 Both are normalised: an input with itself gives its squared length. An amplitude is a
 ``ConstantKernel`` in front. They serve `companion.regression.KernelRegressor` and scikit-learn's

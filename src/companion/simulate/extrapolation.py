@@ -2,13 +2,13 @@ r"""From networks of several widths to infinite width, with errors.
 
 Notation
 --------
-===============================================  ====================  ====================
-symbol                                           name                  label in the book
-===============================================  ====================  ====================
-:math:`E\hat\Theta(x,x')/E\hat\Theta(x'',x'')`   `ratio_of_means`      ``eq-tk-ratio``
-:math:`r+c/n`                                    `extrapolate`         ``eq-tk-ratio``
-:math:`\mathrm{sd}/\mathrm{mean}`                `diagonal_variation`  ``eq-tk-variation``
-===============================================  ====================  ====================
+==============================================  ====================  ===================
+symbol                                          name                  label in the book
+==============================================  ====================  ===================
+:math:`E\hat\Theta(x,x')/E\hat\Theta(x'',x'')`  `ratio_of_means`      ``eq-tk-ratio``
+:math:`r+c/n`                                   `extrapolate`         ``eq-tk-ratio``
+:math:`\mathrm{sd}/\mathrm{mean}`               `diagonal_variation`  ``eq-tk-variation``
+==============================================  ====================  ===================
 
 Kernels of single networks fluctuate by common factors, so that a mean of ratios is biased where
 the ratio of the means is not, to leading order in the number of networks. Source: standard.
