@@ -2,14 +2,14 @@ r"""Tangent kernels of networks of finite width, without a Jacobian.
 
 Notation
 --------
-============================  ==================  =================
-symbol                        name                label in the book
-============================  ==================  =================
-:math:`h_l,\ z_l=W_lh_{l-1}`  ``Tape``            ``eq-tk-model``
+===================================  ==================  =================
+symbol                               name                label in the book
+===================================  ==================  =================
+:math:`h_l,\ z_l=W_lh_{l-1}`         ``Tape``            ``eq-tk-model``
 :math:`g_l=\partial f/\partial h_l`  ``Signals.stream``  ``eq-tk-finite``
 :math:`q_l=\partial f/\partial z_l`  ``Signals.hidden``  ``eq-tk-finite``
-:math:`\hat\Theta(x,x')`      `EmpiricalTangent`  ``eq-tk-finite``
-============================  ==================  =================
+:math:`\hat\Theta(x,x')`             `EmpiricalTangent`  ``eq-tk-finite``
+===================================  ==================  =================
 
 The gradient of the output with respect to a matrix is an outer product of a signal that came down
 and one that went up, so its part of the kernel is the entrywise product of two Gram matrices,
