@@ -14,13 +14,14 @@ from types import ModuleType
 
 import torch
 
-from benchmarks import large_depth, matrixfree, phase_diagram
+from benchmarks import large_depth, matrixfree, phase_diagram, tangent_kernel
 from benchmarks.protocol import update_record
 
 SUBJECTS: dict[str, ModuleType] = {
     "matrixfree": matrixfree,
     "large_depth": large_depth,
     "phase_diagram": phase_diagram,
+    "tangent_kernel": tangent_kernel,
 }
 
 

@@ -72,8 +72,11 @@ def unit_rows(rows: Array) -> Array:
 
 def angles_of(cosines: Array, first: Array, second: Array) -> Array:
     """Angles from the products of unit rows, shape ``(N, M)``; overwrites ``cosines``."""
+    ends = -1 + _NEAR, 1 - _NEAR
+    if cosines.size == 0 or (cosines.min() >= ends[0] and cosines.max() <= ends[1]):
+        return np.arccos(cosines, out=cosines)
+    near = np.flatnonzero((cosines < ends[0]) | (cosines > ends[1]))
     np.clip(cosines, -1.0, 1.0, out=cosines)
-    near = np.flatnonzero(np.abs(cosines) > 1 - _NEAR)
     angles = np.arccos(cosines, out=cosines)
     for low in range(0, near.size, PAIRS_PER_BLOCK):
         at = near[low : low + PAIRS_PER_BLOCK]

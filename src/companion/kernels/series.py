@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CUT", "chebyshev_angles", "chebyshev_coefficients", "fold", "map_angles", "sum_series"]
+__all__ = ["CUT", "SeriesSum", "chebyshev_angles", "chebyshev_coefficients", "fold"]
 
 Array = NDArray[np.float64]
 
@@ -34,15 +34,15 @@ def chebyshev_angles(intervals: int, lower: float, upper: float) -> Array:
     return angles
 
 
-def map_angles(theta: Array, lower: float, upper: float) -> Array:
-    """``y`` of the angles."""
+def map_angles(theta: Array, lower: float, upper: float, out: Array, scratch: Array) -> None:
+    """Write ``y`` of the angles to ``out``."""
     start, end = math.log(lower / (math.pi + upper)), math.log((math.pi + lower) / upper)
-    y = theta + lower
-    y /= (math.pi + upper) - theta
-    np.log(y, out=y)
-    y *= 2 / (end - start)
-    y -= (end + start) / (end - start)
-    return y
+    np.subtract(math.pi + upper, theta, out=scratch)
+    np.add(theta, lower, out=out)
+    out /= scratch
+    np.log(out, out=out)
+    out *= 2 / (end - start)
+    out -= (end + start) / (end - start)
 
 
 def chebyshev_coefficients(values: Array) -> Array:
@@ -78,28 +78,48 @@ def fold(coefficients: Array) -> Array:
     return folded
 
 
-def sum_series(folded: Array, y: Array) -> Array:
-    """Sum of a folded series at ``y``, a vector."""
-    count, m = folded.shape
-    basis = np.empty((m + 1, y.size))
-    basis[0], basis[1] = 1.0, y
-    twice = 2 * y
-    for i in range(2, m + 1):
-        np.multiply(twice, basis[i - 1], out=basis[i])
-        basis[i] -= basis[i - 2]
-    short = folded @ basis[:m]
-    if count == 1:
-        return np.asarray(short[0], dtype=np.float64)
-    outer = basis[m]
-    np.multiply(outer, 2.0, out=twice)
-    spare, above, here = basis[0], basis[1], short[-1]
-    above[:] = 0.0
-    for j in range(count - 2, 0, -1):
-        np.multiply(twice, here, out=spare)
-        spare -= above
-        spare += short[j]
-        spare, above, here = above, here, spare
-    np.multiply(outer, here, out=spare)
-    spare -= above
-    spare += short[0]
-    return spare
+class SeriesSum:
+    """A folded series, summed in place with buffers that are allocated once.
+
+    Fresh temporaries of this size would be mapped and unmapped by the system at every step, which
+    costs several times as much as the arithmetic.
+
+    Parameters
+    ----------
+    coefficients
+        Chebyshev coefficients, ascending.
+    lower, upper
+        Ends of the map.
+    size
+        Largest number of angles at a time.
+    """
+
+    def __init__(self, coefficients: Array, lower: float, upper: float, size: int) -> None:
+        self._folded, self._lower, self._upper = fold(coefficients), lower, upper
+        count, m = self._folded.shape
+        self._basis = np.empty((m + 1, size))
+        self._short = np.empty((count, size))
+        self._twice = np.empty(size)
+
+    def __call__(self, theta: Array) -> None:
+        """Replace angles, a vector of at most ``size``, by values of the series."""
+        count, m = self._folded.shape
+        basis, twice = self._basis[:, : theta.size], self._twice[: theta.size]
+        short = self._short[:, : theta.size]
+        basis[0] = 1.0
+        map_angles(theta, self._lower, self._upper, out=basis[1], scratch=twice)
+        np.multiply(basis[1], 2.0, out=twice)
+        for i in range(2, m + 1):
+            np.multiply(twice, basis[i - 1], out=basis[i])
+            basis[i] -= basis[i - 2]
+        np.matmul(self._folded, basis[:m], out=short)
+        outer = basis[m]
+        np.multiply(outer, 2.0, out=twice)
+        spare, above, here = basis[0], basis[1], short[-1]
+        above[:] = 0.0
+        for j in range(count - 2, -1, -1):
+            np.multiply(twice if j else outer, here, out=spare)
+            spare -= above
+            spare += short[j]
+            spare, above, here = above, here, spare
+        theta[:] = here

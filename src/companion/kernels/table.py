@@ -31,7 +31,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,13 +40,7 @@ from companion._validation import real_number
 from companion.architecture import ResNetSpec
 from companion.kernels.flow import flow_kernel
 from companion.kernels.rows import angles_of, check_angles, input_rows, lengths, unit_rows
-from companion.kernels.series import (
-    chebyshev_angles,
-    chebyshev_coefficients,
-    fold,
-    map_angles,
-    sum_series,
-)
+from companion.kernels.series import SeriesSum, chebyshev_angles, chebyshev_coefficients
 from companion.kernels.tangent import block_shares, recursion
 
 __all__ = ["ERROR_BOUND", "TangentTable", "flow_table", "tangent_gram", "tangent_table"]
@@ -94,7 +88,9 @@ class TangentTable:
         """
         angles = check_angles(theta)
         values = angles.ravel().copy()
-        self._evaluate(values)
+        total = self._sum(min(values.size, _CHUNK))
+        for low in range(0, values.size, _CHUNK):
+            total(values[low : low + _CHUNK])
         values[angles.ravel() == 0] = 1.0
         return values.reshape(angles.shape)
 
@@ -124,42 +120,36 @@ class TangentTable:
         own, other = lengths(rows), lengths(columns)
         a = unit_rows(rows)
         b = a if y is None else unit_rows(columns)
+        work = np.empty(min(_ROWS, len(rows)) * len(columns))
+        total = self._sum(min(_CHUNK, work.size))
         for low in range(0, len(rows), _ROWS):
             high = min(low + _ROWS, len(rows))
             width = high if y is None else len(columns)
-            self._fill(result[low:high, :width], a[low:high], b[:width], own[low:high], other)
+            part = work[: (high - low) * width].reshape(high - low, width)
+            _kernel_of(a[low:high], b[:width], total, part)
+            part *= own[low:high, None]
+            part *= other[:width]
+            result[low:high, :width] = part
             if y is None:
-                result[:low, low:high] = result[low:high, :low].T
-                block = result[low:high, low:high]
-                block[:] = np.tril(block) + np.tril(block, -1).T
+                result[:low, low:high] = part[:, :low].T
+                square = part[:, low:]
+                result[low:high, low:high] = np.tril(square) + np.tril(square, -1).T
         if y is None:
             np.fill_diagonal(result, own**2)
         return result
 
-    def _fill(self, out: Array, a: Array, b: Array, own: Array, other: Array) -> None:
-        """Kernel between unit rows ``a`` and ``b``, times lengths, a few rows at a time."""
-        step = max(1, _CHUNK // max(1, len(b)))
-        scaled = not (np.all(own == 1.0) and np.all(other == 1.0))
-        cosines = a @ b.T
-        for low in range(0, len(a), step):
-            part = cosines[low : low + step]
-            flat = angles_of(part, a[low : low + step], b).reshape(-1)
-            for begin in range(0, flat.size, _CHUNK):
-                self._evaluate(flat[begin : begin + _CHUNK])
-            if scaled:
-                part *= own[low : low + step, None]
-                part *= other[: len(b)]
-            out[low : low + step] = part
+    def _sum(self, size: int) -> SeriesSum:
+        return SeriesSum(self.coefficients, self.lower, self.upper, size)
 
-    def _evaluate(self, theta: Array) -> None:
-        """Replace angles, a contiguous vector, by kernel values."""
-        for low in range(0, theta.size, _CHUNK):
-            part = theta[low : low + _CHUNK]
-            part[:] = sum_series(self._folded, map_angles(part, self.lower, self.upper))
 
-    @cached_property
-    def _folded(self) -> Array:
-        return fold(self.coefficients)
+def _kernel_of(a: Array, b: Array, total: SeriesSum, out: Array) -> None:
+    """Normalised kernel between unit rows, in steps that stay in the cache."""
+    np.matmul(a, b.T, out=out)
+    step = max(1, _CHUNK // max(1, len(b)))
+    for low in range(0, len(a), step):
+        flat = angles_of(out[low : low + step], a[low : low + step], b).reshape(-1)
+        for begin in range(0, flat.size, _CHUNK):
+            total(flat[begin : begin + _CHUNK])
 
 
 def tangent_table(spec: ResNetSpec) -> TangentTable:

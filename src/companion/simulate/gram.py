@@ -21,7 +21,8 @@ from typing import Final
 
 import torch
 
-from companion.kernels.table import TangentTable, fold
+from companion.kernels.series import fold
+from companion.kernels.table import TangentTable
 
 __all__ = ["evaluate", "gram"]
 
