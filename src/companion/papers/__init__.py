@@ -14,7 +14,13 @@ from companion._optional import require
 require("torch", extra="sim", purpose="run experiments")
 require("pandas", extra="evidence", purpose="run experiments")
 
-from companion.papers import field_theory, large_depth, ledger, log_gaussian  # noqa: E402
+from companion.papers import (  # noqa: E402
+    field_theory,
+    large_depth,
+    ledger,
+    log_gaussian,
+    tangent_kernel,
+)
 from companion.papers.claims import Claim  # noqa: E402
 from companion.papers.ledger import ClaimsReport  # noqa: E402
 from companion.sweeps import Experiment, preset_from_environment  # noqa: E402
@@ -37,6 +43,7 @@ PAPERS = {
     "large-depth": large_depth,
     "field-theory": field_theory,
     "log-gaussian": log_gaussian,
+    "tangent-kernel": tangent_kernel,
 }
 
 

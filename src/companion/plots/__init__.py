@@ -10,7 +10,13 @@ from companion._optional import require
 require("seaborn", extra="plots", purpose="draw figures")
 require("plotly", extra="plots", purpose="draw figures")
 
-from companion.plots import field_theory, large_depth, log_gaussian, primer  # noqa: E402
+from companion.plots import (  # noqa: E402
+    field_theory,
+    large_depth,
+    log_gaussian,
+    primer,
+    tangent_kernel,
+)
 from companion.plots.interactive import Control, Interactive  # noqa: E402
 from companion.plots.style import PALETTE, panel_labels, shared_legend, use_style  # noqa: E402
 
@@ -24,5 +30,6 @@ __all__ = [
     "panel_labels",
     "primer",
     "shared_legend",
+    "tangent_kernel",
     "use_style",
 ]
