@@ -15,8 +15,8 @@ from companion.kernels import rows, tangent
 from companion.weights import FractionalNoise
 
 ENDS = [0.0, 1e-9, 1e-6, 1e-3, math.pi - 1e-3, math.pi - 1e-6, math.pi - 1e-9, math.pi]
-# Both sides of the angles where the algorithm changes its formulas, 0.3 and 2.
-ANGLES = [*ENDS, 0.05, 0.2999, 0.3001, 0.5, 1.0, math.pi / 2, 1.999, 2.001, 2.5, 3.0]
+# Both sides of the angles where the algorithm changes its formulas, 0.15 and 2.
+ANGLES = [*ENDS, 0.05, 0.1499, 0.1501, 0.5, 1.0, math.pi / 2, 1.999, 2.001, 2.5, 3.0]
 NETWORKS = [(1, 1.0), (2, 1e-8), (2, 1.0), (5, 1e3), (200, 1.0), (300, 0.1), (400, 0.002)]
 PEER = Path(__file__).parent / "neural_tangents.json"
 
@@ -80,12 +80,18 @@ def test_scales_may_differ_by_layer():
 
 
 def test_the_series_meets_the_closed_form_of_the_excess():
-    theta = np.array([0.2999999, 0.3000001])
-    out = np.sin(theta) - theta * np.cos(theta)
+    half = np.array([0.07499, 0.07501])
+    out = np.sin(half) * np.cos(half) - half * np.cos(2 * half)
     exact = out.copy()
-    tangent._series_below(theta, out)
+    tangent._series_below(half, out)
+    assert out[0] != exact[0]
     assert out[1] == exact[1]
-    assert out == pytest.approx(exact, rel=1e-14)
+    assert out == pytest.approx(exact, rel=2e-13)
+    tangent._series_below(half[:1] * 0.99, out[:1])
+    with mp.workdps(30):
+        theta = 2 * mp.mpf(float(half[0] * 0.99))
+        expected = float((mp.sin(theta) - theta * mp.cos(theta)) / 2)
+    assert out[0] == pytest.approx(expected, rel=1e-15)
 
 
 def test_order_and_shape_of_the_angles_do_not_matter():

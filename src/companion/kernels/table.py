@@ -214,7 +214,9 @@ def _flow_table(depth: float) -> TangentTable:
 
 def _table_of_shares(shares: Array) -> TangentTable:
     first = float(shares[int(np.argmax(shares > 0))])
-    return _build(lambda theta: recursion(shares, theta).kernel, float(shares.sum()), first)
+    return _build(
+        lambda theta: recursion(shares, theta, transport=False).kernel, float(shares.sum()), first
+    )
 
 
 def _build(kernel: Callable[[Array], Array], depth: float, first: float) -> TangentTable:

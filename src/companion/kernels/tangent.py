@@ -60,11 +60,11 @@ __all__ = [
 
 Array = NDArray[np.float64]
 
-#: Below this angle ``sin x - x cos x`` is a series, ``x^3 (1/3 - x^2/30 + ...)``.
-_SERIES_BELOW = 0.3
-_EXCESS = [(-1) ** (k + 1) * 2 * k / math.factorial(2 * k + 1) for k in range(6, 0, -1)]
-#: Above this angle the angle is read off its supplement.
-_UPPER = 2.0
+#: Below this half angle ``(sin - theta cos)/2`` is a series of five terms in the half angle.
+_SERIES_BELOW = 0.075
+_EXCESS = [(-4.0) ** k * -2 * k / math.factorial(2 * k + 1) for k in range(5, 0, -1)]
+#: Above this half angle the angle is read off its supplement.
+_UPPER = 1.0
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def normalized_kernel(spec: ResNetSpec, theta: ArrayLike) -> Array:
     ValueError
         If an angle is outside ``[0, pi]``, or as in `block_shares`.
     """
-    return recursion(block_shares(spec), theta).kernel
+    return recursion(block_shares(spec), theta, transport=False).kernel
 
 
 def log_amplitude(spec: ResNetSpec) -> float:
@@ -214,7 +214,7 @@ def direct_gram(spec: ResNetSpec, x: ArrayLike, y: ArrayLike | None = None) -> A
     columns = rows if y is None else input_rows(y, "y", rows.shape[1])
     shares = block_shares(spec)
     angles = pair_angles(rows, None if y is None else columns)
-    kernel = recursion(shares, angles).kernel
+    kernel = recursion(shares, angles, transport=False).kernel
     return kernel * lengths(rows)[:, None] * lengths(columns)
 
 
@@ -227,8 +227,11 @@ class Walk:
     transport: Array
 
 
-def recursion(shares: Array, theta: ArrayLike) -> Walk:
-    """Run the blocks for given shares (``alg-tk-recursion``); angles in ``[0, pi]``, any shape."""
+def recursion(shares: Array, theta: ArrayLike, *, transport: bool = True) -> Walk:
+    """Run the blocks for given shares (``alg-tk-recursion``); angles in ``[0, pi]``, any shape.
+
+    Without ``transport`` that of the result is 1.
+    """
     angles = check_angles(theta)
     flat = angles.ravel()
     order = np.argsort(flat, kind="stable")
@@ -236,52 +239,52 @@ def recursion(shares: Array, theta: ArrayLike) -> Walk:
     steps = shares.tolist()
     for low in range(0, flat.size, PAIRS_PER_BLOCK):
         at = order[low : low + PAIRS_PER_BLOCK]
-        out[:, at] = _walk_sorted(flat[at], steps)
-    kernel, angle, transport = out.reshape(3, *angles.shape)
-    return Walk(kernel, angle, transport)
+        out[:, at] = _walk_sorted(flat[at], steps, transport)
+    kernel, angle, carried = out.reshape(3, *angles.shape)
+    return Walk(kernel, angle, carried)
 
 
-def _walk_sorted(start: Array, shares: Sequence[float]) -> tuple[Array, Array, Array]:
-    """The recursion on increasing angles: the order is kept, so three slices need no masks.
+def _walk_sorted(start: Array, shares: Sequence[float], transport: bool) -> list[Array]:
+    """The recursion on increasing angles: the order is kept, so slices replace masks.
 
-    Carried are ``v = sin^2(theta/2)`` below the angle 2 and ``w = cos^2(theta/2)`` above, so that
-    neither end of the interval cancels.
+    Carried are half angles, ``v = sin^2(theta/2)`` below the angle 2 and ``w = cos^2(theta/2)``
+    above, so that neither end of the interval cancels. Arrays are short and layers many: what
+    counts is the number of NumPy calls per layer.
     """
-    theta = start.copy()
-    v, w = np.sin(theta / 2) ** 2, np.cos(theta / 2) ** 2
-    kernel, total, transport = np.zeros_like(v), 0.0, np.ones_like(v)
-    top = int(np.searchsorted(theta, _UPPER))
-    tmp, cosine, product, g = (np.empty_like(v) for _ in range(4))
+    half = start / 2
+    v, w = np.sin(half) ** 2, np.cos(half) ** 2
+    kernel, total, carried = np.zeros_like(v), 0.0, np.ones_like(v)
+    top = int(half.searchsorted(_UPPER))
+    cosine, product, g, tmp = (np.empty_like(v) for _ in range(4))
     for share in shares:
         np.subtract(w, v, out=cosine)
-        np.multiply(theta, cosine, out=product)
+        np.multiply(half, cosine, out=product)
         np.multiply(v, w, out=g)
         np.sqrt(g, out=g)
-        g += g
         g -= product
-        _series_below(theta, g)
-        np.multiply(theta, -share / math.pi, out=tmp)
+        _series_below(half, g)
+        np.multiply(half, -2 * share / math.pi, out=tmp)
         tmp += 1.0
-        transport *= tmp
         kernel *= tmp
+        if transport:
+            carried *= tmp
         np.subtract(g, product, out=tmp)
         tmp *= 1 / math.pi
-        cosine += cosine
         tmp += cosine
         tmp *= share
         kernel += tmp
-        total += 2.0 * share  # the same sum at the angle 0, rounding included
-        g *= share / (2 * math.pi)
-        top = _turn(theta, v, w, g, top)
-    return kernel / total, theta, transport
+        total += share  # the same sum at the angle 0, rounding included
+        g *= share / math.pi
+        top = _turn(half, v, w, g, top)
+    return [kernel / total, 2 * half, carried]
 
 
-def _series_below(theta: Array, g: Array) -> None:
-    """Replace ``g = sin - theta cos`` by its series at the small angles, which come first."""
-    low = int(theta.searchsorted(_SERIES_BELOW))
+def _series_below(half: Array, g: Array) -> None:
+    """Replace ``g = (sin - theta cos)/2`` by its series at the small angles, which come first."""
+    low = int(half.searchsorted(_SERIES_BELOW))
     if not low:
         return
-    small = theta[:low]
+    small = half[:low]
     square = small * small
     series = square * _EXCESS[0]
     for coefficient in _EXCESS[1:-1]:
@@ -292,24 +295,22 @@ def _series_below(theta: Array, g: Array) -> None:
     np.multiply(series, small, out=g[:low])
 
 
-def _turn(theta: Array, v: Array, w: Array, step: Array, top: int) -> int:
+def _turn(half: Array, v: Array, w: Array, step: Array, top: int) -> int:
     """Move ``v`` down and ``w`` up by ``step``, set the angle; return where angles exceed 2."""
     v -= step
-    if top < v.size:  # the slice of large angles, which only shrinks
-        w[top:] += step[top:]
-        np.subtract(1.0, w[top:], out=v[top:])
-        np.subtract(1.0, v[:top], out=w[:top])
-        np.sqrt(v[:top], out=theta[:top])
-        np.sqrt(w[top:], out=theta[top:])
-        np.arcsin(theta, out=theta)
-        theta *= 2.0
-        np.subtract(math.pi, theta[top:], out=theta[top:])
-        return int(theta.searchsorted(_UPPER))
-    np.subtract(1.0, v, out=w)
-    np.sqrt(v, out=theta)
-    np.arcsin(theta, out=theta)
-    theta += theta
-    return top
+    if top == v.size:  # the usual case; the slice of large angles only shrinks
+        np.subtract(1.0, v, out=w)
+        np.sqrt(v, out=half)
+        np.arcsin(half, out=half)
+        return top
+    w[top:] += step[top:]
+    np.subtract(1.0, w[top:], out=v[top:])
+    np.subtract(1.0, v[:top], out=w[:top])
+    np.sqrt(v[:top], out=half[:top])
+    np.sqrt(w[top:], out=half[top:])
+    np.arcsin(half, out=half)
+    np.subtract(math.pi / 2, half[top:], out=half[top:])
+    return int(half.searchsorted(_UPPER))
 
 
 def _log_output_variance(spec: ResNetSpec) -> float:
