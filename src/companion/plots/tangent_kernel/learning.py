@@ -124,7 +124,8 @@ def harmonics(
             linewidth=0.8,
             label=label,
         )
-        ax.plot(rows["x"], rows["bias_theory"], "--", color=color, linewidth=1.2)
+        if domain == "sphere":  # whose harmonics the formula is for
+            ax.plot(rows["x"], rows["bias_theory"], "--", color=color, linewidth=1.2)
     if live is not None:
         rows = _domain(live, samples, domain)
         overlay(ax, rows, rows["x"], "risk")
