@@ -19,7 +19,7 @@ from companion.papers.tangent_kernel import (
     defects,
     draws,
     finite,
-    regressions,
+    images,
     settings,
     tables,
 )
@@ -47,7 +47,7 @@ def small(experiment, preset: str) -> dict:
     params = dict(experiment.grid(preset)[-1])
     changed = {**SMALL, **OWN.get(experiment.id, {})}
     if experiment.id == "tk-digits":
-        del changed["samples"]
+        changed = {"networks": 2, "depths": (10,), "deepest": 1000}
     return {**params, **{name: value for name, value in changed.items() if name in params}}
 
 
@@ -78,7 +78,7 @@ def test_full_says_no_less_than_quick(experiment):
     quick, full = experiment.grid("quick"), experiment.grid("full")
     assert len(full) >= len(quick)
     assert sum(p.get("networks", 0) for p in full) >= sum(p.get("networks", 0) for p in quick)
-    for name in ("beta", "constant", "schedule", "dimension", "degree", "domain", "parzen"):
+    for name in ("beta", "constant", "schedule", "dimension", "degree", "domain", "exponents"):
         if experiment.id != "tk-explorer":
             assert {p.get(name) for p in full} == {p.get(name) for p in quick}, name
     for name in ("depth", "width", "samples", "effective_depth"):
@@ -262,8 +262,8 @@ def test_the_data_set_is_a_parameter(monkeypatch):
     digits, asked = datasets.load(), []
     other = dataclasses.replace(digits, name="mnist")
     monkeypatch.setattr(datasets, "load", lambda name, **kw: asked.append(name) or other)
-    cell = {"data": "mnist", "beta": 0.5, "depth": 10, "samples": 200, "networks": 2}
-    frame = table("tk-digits", {**cell, "parzen": False})
+    cell = {"data": "mnist", "samples": 200, "networks": 2, "deepest": 0}
+    frame = table("tk-digits", {**cell, "exponents": (0.5,), "depths": (10,)})
     assert asked == ["mnist"] * 2
     assert frame["accuracy"].min() > 0.9
     assert set(frame["kind"]) == {"raw", "centred"}
@@ -341,21 +341,21 @@ def test_the_orthant_hides_the_parity():
 
 
 def test_digits_by_the_treatment_of_the_labels():
-    cell = {"data": "digits", "beta": 0.0, "depth": 100_000, "samples": 500, "networks": 2}
-    frame = table("tk-digits", {**cell, "parzen": True}).set_index("kind")
+    cell = {"data": "digits", "samples": 500, "networks": 2, "exponents": (), "depths": ()}
+    frame = table("tk-digits", {**cell, "deepest": 100_000}).set_index("kind")
     assert frame["accuracy"]["raw"] < 0.5
     assert frame["accuracy"]["centred"] > 0.88
     assert abs(frame["accuracy"]["parzen"] - frame["accuracy"]["centred"]) < 0.02
     assert frame["error"]["centred"] > 0.98
     assert np.isnan(frame["error"]["parzen"])
     with planted(defects.kernel_of_unit_depth):
-        tame = table("tk-digits", {**cell, "parzen": False}).set_index("kind")
+        tame = table("tk-digits", {**cell, "deepest": 10_000}).set_index("kind")
     assert tame["accuracy"]["raw"] > 0.95
 
 
 def test_the_vote_is_the_first_order_at_large_effective_depth():
     data = draws.digits(np.random.default_rng(3), "digits", 60, 40)
-    vote = regressions._vote(data)
+    vote = images._vote(data)
     angle = np.arccos(np.clip(data.x_test @ data.x_train.T, -1, 1))
     np.testing.assert_allclose(vote, tangent_limits.degeneration_offset(angle), rtol=1e-5)
 
@@ -455,7 +455,7 @@ MINIMA = {
     "tk-spectrum": ({"dimension": {2, 3, 5, 8}, "degrees": {300}}, 0),
     "tk-risk": ({"samples": {64, 128, 256, 512, 1024, 2048}}, 4),
     "tk-harmonics": ({"samples": {100, 400, 1000}, "degree": {2, 3, 5}}, 4),
-    "tk-digits": ({"depth": {10, 100, 1000, 10_000, 100_000}}, 5),
+    "tk-digits": ({"samples": {1000}, "deepest": {100_000}}, 5),
     "tk-networks": ({"depth": {8, 32}, "width": {64, 128, 256}}, 3),
     "tk-empirical": ({"width": {64, 128, 256, 512, 1024}}, 3),
     "tk-convergence": ({"width": {48, 96, 192, 384}}, 100),

@@ -25,7 +25,7 @@ from companion.plots import tangent_kernel as figures
 TOYS = {
     "tk-risk": {"networks": 2},
     "tk-harmonics": {"networks": 2, "depths": (0.1, 1.0, 100.0, 1000.0)},
-    "tk-digits": {"samples": 200, "networks": 2},
+    "tk-digits": {"samples": 200, "networks": 2, "deepest": 20_000},
     "tk-networks": {"width": 16, "networks": 2, "checkpoints": (1, 2)},
     "tk-empirical": {"networks": 2},
     "tk-convergence": {"networks": 4},

@@ -28,7 +28,7 @@ from companion.papers.claims import (
     within,
 )
 from companion.papers.defects import Defect
-from companion.papers.tangent_kernel import defects, finite, regressions
+from companion.papers.tangent_kernel import defects, finite, images, regressions
 from companion.papers.tangent_kernel.settings import network, schedule
 from companion.simulate.extrapolation import extrapolate
 
@@ -290,10 +290,7 @@ def early_stopping(sizes: Sizes, seed: int, device: str) -> Finding:
     """Risk at the end of the flow over the least risk, and the same on labels without noise."""
     rows = _harmonic(2, 400, (0.001,), sizes["repeats"], _seeds(seed))
     ratio = Estimate.mean(rows["final"]) / float(rows["risk"].mean())
-    cell = {"data": "digits", "beta": 1.0, "depth": 100, "samples": sizes["samples"]}
-    clean = regressions.classification(
-        {**cell, "networks": sizes["splits"], "parzen": False}, _seeds(seed, 1), device
-    )
+    clean = _digits((1.0,), (100,), sizes, _seeds(seed, 1), device)
     gain = clean[clean["kind"] == "raw"]["gain"].to_numpy()
     return Finding(
         (exceeds("risk of the whole flow over the least, P₂, N=400, T=0.001", ratio, 5.0),),
@@ -385,20 +382,30 @@ def finite_width(sizes: Sizes, seed: int, device: str) -> Finding:
     )
 
 
+def _digits(
+    exponents: tuple[float, ...],
+    depths: tuple[int, ...],
+    sizes: Sizes,
+    seed: np.random.SeedSequence,
+    device: str,
+    *,
+    deepest: int = 0,
+) -> pd.DataFrame:
+    """Accuracies and errors by split, exponent (``beta``), depth (``x``) and kind of label."""
+    cell = {
+        "data": "digits",
+        "samples": sizes["samples"],
+        "networks": sizes["splits"],
+        "exponents": exponents,
+        "depths": depths,
+        "deepest": deepest,
+    }
+    return images.classification(cell, seed, device)
+
+
 def centring(sizes: Sizes, seed: int, device: str) -> Finding:
     """Accuracy on digits at very large effective depth, by the treatment of the labels."""
-    rows = regressions.classification(
-        {
-            "data": "digits",
-            "beta": 0.0,
-            "depth": 100_000,
-            "samples": 500,
-            "networks": sizes["splits"],
-            "parzen": True,
-        },
-        _seeds(seed),
-        device,
-    )
+    rows = _digits((), (), sizes, _seeds(seed), device, deepest=100_000)
     accuracy = rows.groupby("kind")["accuracy"].mean()
     error = float(rows[rows["kind"] == "centred"]["error"].mean())
     where = "digits, 500 images, T=5·10⁴"
@@ -423,34 +430,19 @@ def centring(sizes: Sizes, seed: int, device: str) -> Finding:
 
 def depth_independence(sizes: Sizes, seed: int, device: str) -> Finding:
     """Accuracies on digits for two exponents and depths from 10 to 10 000, the same splits."""
-    found = {
-        (beta, depth): regressions.classification(
-            {
-                "data": "digits",
-                "beta": beta,
-                "depth": depth,
-                "samples": sizes["samples"],
-                "networks": sizes["splits"],
-                "parzen": False,
-            },
-            _seeds(seed),
-            device,
-        )
-        for beta in (0.5, 1.0)
-        for depth in sizes["depths"]
-    }
-    raw = [float(f[f["kind"] == "raw"]["accuracy"].mean()) for f in found.values()]
-    errors = [float(f[f["kind"] == "raw"]["error"].mean()) for f in found.values()]
+    rows = _digits((0.5, 1.0), sizes["depths"], sizes, _seeds(seed), device)
+    means = rows[rows["kind"] == "raw"].groupby(["beta", "x"])[["accuracy", "error"]].mean()
+    raw, errors = means["accuracy"], means["error"]
     return Finding(
         (
             at_most(
                 f"spread of the accuracy over β=1/2, 1 and L={min(sizes['depths'])} to 10⁴",
-                max(raw) - min(raw),
-                0.0045,
+                float(np.ptp(raw)),
+                0.0025,
                 n=sizes["splits"],
             ),
-            at_most("spread of the relative squared error", max(errors) / min(errors) - 1, 0.05),
-            at_least("least accuracy", min(raw), 0.95, n=sizes["splits"]),
+            at_most("spread of the relative squared error", errors.max() / errors.min() - 1, 0.05),
+            at_least("least accuracy", float(raw.min()), 0.95, n=sizes["splits"]),
         )
     )
 
@@ -641,7 +633,8 @@ CLAIMS = (
             {"networks": {64: 8, 192: 4}, "left": 0.25},
             {"networks": {64: 12, 128: 12, 256: 8, 512: 4, 1024: 3}, "left": 0.08},
         ),
-        note="Tested on the tangent kernels of untrained networks, on digits.",
+        note="Tested on the tangent kernels of untrained networks, on digits. The number of narrow "
+        "networks was raised from 5 to 8 because they differ widely.",
     ),
     _claim(
         12,
@@ -650,7 +643,7 @@ CLAIMS = (
         centring,
         defects.kernel_of_unit_depth,
         anchor="sec-tk-digits",
-        sizes=_sizes({"splits": 2}, {"splits": 5}),
+        sizes=_sizes({"splits": 2, "samples": 500}, {"splits": 5, "samples": 500}),
     ),
     _claim(
         13,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from companion.architecture import ResNetSpec
 from companion.kernels import flow as depth_flow
 from companion.kernels import spectrum, tangent, tangent_limits
 from companion.papers.defects import Patch
-from companion.papers.tangent_kernel import regressions
+from companion.papers.tangent_kernel import images, regressions
 from companion.regression import flow as gradient_flow
 from companion.simulate import tangent as simulated
 
@@ -82,13 +83,9 @@ def never_stopping(patch: Patch) -> None:
 
 def kernel_of_unit_depth(patch: Patch) -> None:
     """Regress with the kernel of effective depth 1, whatever was asked for."""
-    limit, finite = regressions.flow_table, regressions.tangent_table
+    limit = regressions.flow_table
     patch.setattr(regressions, "flow_table", lambda depth: limit(1.0))
-
-    def wrong(spec: ResNetSpec) -> Any:
-        return finite(ResNetSpec.tangent_kernel(spec.depth, 1, gamma=0.5))
-
-    patch.setattr(regressions, "tangent_table", wrong)
+    _other_scale(patch, lambda depth: depth**-0.5)
 
 
 def resolved_ridge(patch: Patch) -> None:
@@ -113,8 +110,17 @@ def tame_networks(patch: Patch) -> None:
 
 def constant_scale(patch: Patch) -> None:
     """Regress with the kernel of a constant branch scale, whatever was asked for."""
-    true = regressions.tangent_table
-    patch.setattr(regressions, "tangent_table", lambda spec: true(spec.replace(scale=1.0)))
+    _other_scale(patch, lambda depth: 1.0)
+
+
+def _other_scale(patch: Patch, scale: Callable[[int], float]) -> None:
+    for module in (regressions, images):
+        true = module.tangent_table
+        patch.setattr(
+            module,
+            "tangent_table",
+            lambda spec, true=true: true(spec.replace(scale=scale(spec.depth))),
+        )
 
 
 def scale_for_share(patch: Patch) -> None:

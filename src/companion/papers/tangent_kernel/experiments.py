@@ -1,7 +1,7 @@
 """Experiments of the tangent-kernel chapter: what its figures show.
 
-`theory` draws nothing, `regressions` draws inputs and labels, `finite` networks; `tables` puts
-theory beside them. A quick grid shares cells with the full one.
+`theory` draws nothing, `regressions` draws inputs and labels, `images` splits of images, `finite`
+networks; `tables` puts theory beside them. A quick grid shares cells with the full one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from companion.papers.tangent_kernel import finite, regressions, tables, theory
+from companion.papers.tangent_kernel import finite, images, regressions, tables, theory
 from companion.sweeps import Experiment
 
 __all__ = ["EXPERIMENTS", "RISK_KERNELS"]
@@ -96,14 +96,16 @@ def _harmonics(cells: Iterable[tuple[int, int, str, int]], depths: Sequence[floa
 
 
 def _digits(depths: Sequence[int], splits: int, deepest: int) -> Grid:
-    laws = [(beta, depth) for beta in _BETAS for depth in depths]
-    return _grid(
-        *({"beta": beta, "depth": depth, "parzen": False} for beta, depth in laws),
-        {"beta": 0.0, "depth": deepest, "parzen": True},
-        data="digits",
-        samples=1000,
-        networks=splits,
-    )
+    return [
+        {
+            "data": "digits",
+            "samples": 1000,
+            "networks": splits,
+            "exponents": _BETAS,
+            "depths": tuple(depths),
+            "deepest": deepest,
+        }
+    ]
 
 
 def _training(cells: Iterable[tuple[float, int, int, int]], checkpoints: Sequence[int]) -> Grid:
@@ -219,7 +221,7 @@ EXPERIMENTS = (
     Experiment(
         "tk-digits",
         "Digits by regression with the kernel of infinite width",
-        regressions.classification,
+        images.classification,
         {
             "quick": _digits((10, 10_000), 2, _DEEP),
             "full": _digits((10, 100, 1000, 10_000), 5, _DEEP),

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from companion.kernels.table import tangent_table
 from companion.papers.tangent_kernel.draws import Split, digits
-from companion.papers.tangent_kernel.regressions import scores
+from companion.papers.tangent_kernel.images import scores
 from companion.papers.tangent_kernel.settings import Params, Seed, children, network
 from companion.regression import KernelRegressor
 from companion.simulate import tangent

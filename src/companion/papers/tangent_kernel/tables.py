@@ -52,15 +52,17 @@ def harmonic_risk_table(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
 
 
 def classification_table(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
-    """Means over the splits by kind; a vote without a scale has no error.
+    """Means over the splits by kernel and kind; a vote without a scale has no error.
 
     The gain is never negative and mostly 0: it has no standard error to be judged by.
     """
-    table = means(frame, "kind", ["accuracy", "error", "gain"]).drop(columns="gain_sem")
+    table = means(frame, ["beta", "x", "kind"], ["accuracy", "error", "gain"])
     vote = table["kind"] == "parzen"
     for name in ("error", "error_sem", "gain"):
         table[name] = table[name].mask(vote)
-    return table.assign(effective_theory=network(params).effective_depth())
+    laws = zip(table["beta"], table["x"], strict=True)
+    depths = [network({"beta": beta, "depth": int(x)}).effective_depth() for beta, x in laws]
+    return table.drop(columns="gain_sem").assign(depth=table["x"], effective_theory=depths)
 
 
 def convergence_table(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
