@@ -124,8 +124,7 @@ def harmonics(
             linewidth=0.8,
             label=label,
         )
-        if domain == "sphere":  # whose harmonics the formula is for
-            ax.plot(rows["x"], rows["bias_theory"], "--", color=color, linewidth=1.2)
+        ax.plot(rows["x"], rows["bias_theory"], "--", color=color, linewidth=1.2)
     if live is not None:
         rows = _domain(live, samples, domain)
         overlay(ax, rows, rows["x"], "risk")
