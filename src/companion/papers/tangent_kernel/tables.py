@@ -43,7 +43,7 @@ def harmonic_risk_table(frame: pd.DataFrame, params: Params) -> pd.DataFrame:
     values = np.array([harmonics.eigenvalues(flow_table(x), 3, degree)[-1] for x in table["x"]])
     plateau = np.array([float(harmonics.plateau_eigenvalues(degree, x)) for x in table["x"]])
     bias = harmonics.interpolation_bias(np.maximum(values, 0.0), count)
-    # Else there is no unresolved part that acts as a ridge, or the harmonics are not eigenfunctions.
+    # Else no unresolved part acts as a ridge, or the harmonics are no eigenfunctions.
     rough = (table["x"] ** 2 > count) & (params["domain"] == "sphere")
     return table.assign(
         eigenvalue_theory=values,

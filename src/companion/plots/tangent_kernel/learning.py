@@ -49,7 +49,8 @@ def risk(data: pd.DataFrame, ax: Axes | None = None, *, live: pd.DataFrame | Non
     line = 0.6 * float(ideal["ideal_theory"].iloc[0]) * (samples / samples[0]) ** -_RATE
     ax.plot(samples, line, ":", color=PALETTE["theory"], label="$N^{-3/5}$")
     ax.set(yscale="log", ylabel="least risk along the flow")
-    _once(ax, ncols=2)
+    ax.set_ylim(0.1 * ax.get_ylim()[0])  # room for the legend
+    _once(ax, ncols=3, loc="lower left")
     return ax
 
 
@@ -299,8 +300,8 @@ def phase(data: pd.DataFrame, ax: Axes | None = None, *, live: pd.DataFrame | No
     return ax
 
 
-def _once(ax: Axes, *, ncols: int = 1) -> None:
+def _once(ax: Axes, *, ncols: int = 1, loc: str = "best") -> None:
     """A legend that names every label once."""
     handles, labels = ax.get_legend_handles_labels()
     kept = dict(zip(labels, handles, strict=True))
-    ax.legend(kept.values(), kept.keys(), ncols=ncols)
+    ax.legend(kept.values(), kept.keys(), ncols=ncols, loc=loc)
