@@ -19,6 +19,7 @@ depth once the table of a network is there.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,9 @@ _WEIGHTS = {-2: 1 / 12, -1: -2 / 3, 1: 2 / 3, 2: -1 / 12}
 class _TableKernel(Kernel):
     """A kernel of one hyperparameter, evaluated from tables."""
 
+    @abstractmethod
     def _table(self, factor: float) -> TangentTable:
         """Table with the hyperparameter multiplied by ``factor``."""
-        raise NotImplementedError
 
     def __call__(
         self, X: ArrayLike, Y: ArrayLike | None = None, eval_gradient: bool = False
