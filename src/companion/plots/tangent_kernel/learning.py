@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -300,7 +300,7 @@ def phase(data: pd.DataFrame, ax: Axes | None = None, *, live: pd.DataFrame | No
     return ax
 
 
-def _once(ax: Axes, *, ncols: int = 1, loc: str = "best") -> None:
+def _once(ax: Axes, *, ncols: int = 1, loc: Literal["best", "lower left"] = "best") -> None:
     """A legend that names every label once."""
     handles, labels = ax.get_legend_handles_labels()
     kept = dict(zip(labels, handles, strict=True))
