@@ -44,7 +44,7 @@ OWN = {"tk-phase": {"depths": (10, 100)}, "tk-flow": {"depth": 1000}}
 
 
 def small(experiment, preset: str) -> dict:
-    params = dict(experiment.grid(preset)[-1])
+    params = dict(experiment.grid(preset)[0])
     changed = {**SMALL, **OWN.get(experiment.id, {})}
     if experiment.id == "tk-digits":
         changed = {"networks": 2, "depths": (10,), "deepest": 1000}
