@@ -12,7 +12,7 @@ RUN := $(BIN)/python -m
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install book serve test test-all full full-verify bench lint types pairs constraints clean
+.PHONY: help install book serve test test-all full full-verify bench bench-peers lint types pairs constraints clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ test-all: $(INSTALLED)  ## the same, with the slow tests and those for a GPU
 
 bench: $(INSTALLED)  ## measure the speed of the package
 	@$(RUN) benchmarks
+
+bench-peers: $(INSTALLED)  ## compare the tangent kernel with another library, in build/peers
+	@$(RUN) tools.peers
 
 full: $(INSTALLED)  ## run every experiment at full size; stopped, it resumes (JOBS=1)
 	@$(RUN) tools.full --jobs $(JOBS)

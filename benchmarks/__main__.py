@@ -14,7 +14,7 @@ from types import ModuleType
 
 import torch
 
-from benchmarks import jets, large_depth, matrixfree, phase_diagram
+from benchmarks import jets, large_depth, matrixfree, phase_diagram, tangent_kernel
 from benchmarks.protocol import update_record
 
 SUBJECTS: dict[str, ModuleType] = {
@@ -22,6 +22,7 @@ SUBJECTS: dict[str, ModuleType] = {
     "large_depth": large_depth,
     "phase_diagram": phase_diagram,
     "jets": jets,
+    "tangent_kernel": tangent_kernel,
 }
 
 

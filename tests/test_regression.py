@@ -20,7 +20,13 @@ from companion import regression
 from companion.architecture import ResNetSpec
 from companion.kernels import nngp
 from companion.montecarlo import Estimate
-from companion.regression import DEFAULT_SPEC, KernelRegressor, NNGPKernel
+from companion.regression import (
+    DEFAULT_SPEC,
+    HoldOut,
+    KernelClassifier,
+    KernelRegressor,
+    NNGPKernel,
+)
 from companion.simulate import kernels
 from tests import defects
 from tests.defects import must_reject
@@ -39,7 +45,16 @@ def linear_kernel(x, y=None):
     return x @ (x if y is None else y).T
 
 
-@parametrize_with_checks([KernelRegressor(), KernelRegressor(RBF(2.0), noise=0.1)])
+@parametrize_with_checks(
+    [
+        KernelRegressor(),
+        KernelRegressor(RBF(2.0), noise=0.1),
+        KernelRegressor(stopping=1e5),
+        KernelRegressor(RBF(2.0), stopping=1e5, noise=0.0, landmarks=150),
+        KernelClassifier(),
+        KernelClassifier(RBF(2.0), stopping=HoldOut(), centred=False),
+    ]
+)
 def test_estimator_checks(estimator, check):
     check(estimator)
 
@@ -251,7 +266,24 @@ def test_any_network_can_be_a_kernel(activation, block):
         ({"noise": 0.0}, ValueError, "noise must be greater than 0"),
         ({"noise": -1.0}, ValueError, "noise must be greater than 0"),
         ({"noise": "auto"}, TypeError, "noise must be a real number"),
-        ({"stopping": 3.0}, ValueError, r"stopping must be None, .* got 3\.0; regularise"),
+        ({"stopping": "early"}, TypeError, r"stopping must be None, .* got 'early'; pass e\.g\."),
+        ({"stopping": np.ones(1)}, TypeError, "stopping must be None, a time or a rule, got array"),
+        ({"stopping": True}, TypeError, "stopping must be None, a time or a rule, got True"),
+        ({"stopping": -1.0}, ValueError, r"stopping must be a time of at least 0, got -1\.0"),
+        ({"stopping": np.nan}, ValueError, "stopping must be a time of at least 0, got nan"),
+        ({"stopping": 1.0, "noise": -1.0}, ValueError, "noise must be at least 0"),
+        ({"landmarks": 0}, ValueError, "landmarks must be a positive integer"),
+        ({"landmarks": 2.0}, TypeError, "landmarks must be a positive integer"),
+        (
+            {"kernel": lambda x, y=None: -linear_kernel(x, y), "stopping": 1.0},
+            ValueError,
+            "kernel must be positive semidefinite, got the eigenvalue -",
+        ),
+        (
+            {"kernel": lambda x, y=None: 0 * linear_kernel(x, y), "stopping": 1.0},
+            ValueError,
+            "kernel must not vanish on the training inputs",
+        ),
         ({"kernel": "rbf"}, TypeError, r"kernel must be callable .* got 'rbf'; pass e\.g\."),
         (
             {"kernel": lambda x, y=None: np.ones((2, 2))},

@@ -73,6 +73,7 @@ CHAPTERS = {
     "large-depth": "notebooks/02-large-depth",
     "field-theory": "notebooks/03-field-theory",
     "log-gaussian": "notebooks/04-log-gaussian",
+    "tangent-kernel": "notebooks/05-tangent-kernel",
 }
 
 

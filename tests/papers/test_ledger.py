@@ -113,7 +113,11 @@ def test_text_shows_every_check(capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--paper", "lg"], "paper must be one of residual-expansion, large"),
+        (
+            ["--paper", "lg"],
+            "paper must be one of residual-expansion, large-depth, field-theory, log-gaussian, "
+            "tangent-kernel, got",
+        ),
         (["--claim", "LG-99"], "no claim is called 'LG-99'; known are: FT-01"),
         (["--preset", "slow"], "preset must be one of quick, full, got 'slow'"),
         (["--device", "tpu"], "device must be 'auto', 'cpu' or 'cuda', got 'tpu'"),

@@ -20,6 +20,7 @@ from companion.papers import (  # noqa: E402
     ledger,
     log_gaussian,
     residual_expansion,
+    tangent_kernel,
 )
 from companion.papers.claims import Claim  # noqa: E402
 from companion.papers.ledger import ClaimsReport  # noqa: E402
@@ -44,6 +45,7 @@ PAPERS = {
     "large-depth": large_depth,
     "field-theory": field_theory,
     "log-gaussian": log_gaussian,
+    "tangent-kernel": tangent_kernel,
 }
 
 

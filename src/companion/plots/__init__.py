@@ -16,6 +16,7 @@ from companion.plots import (  # noqa: E402
     log_gaussian,
     primer,
     residual_expansion,
+    tangent_kernel,
 )
 from companion.plots.interactive import Control, Interactive  # noqa: E402
 from companion.plots.style import PALETTE, panel_labels, shared_legend, use_style  # noqa: E402
@@ -31,5 +32,6 @@ __all__ = [
     "primer",
     "residual_expansion",
     "shared_legend",
+    "tangent_kernel",
     "use_style",
 ]

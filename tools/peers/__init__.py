@@ -1,0 +1,1 @@
+"""Comparisons with other software, each in an environment of its own."""
