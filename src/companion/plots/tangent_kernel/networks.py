@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -167,7 +167,9 @@ def training(
         points = live[live["width"] == width]
         overlay(ax, points, points["steps"], "accuracy")
     ax.set(xlabel="steps", ylabel="test accuracy", title=f"$n={width}$; dashed: infinite width")
-    _once(ax)
+    low, high = ax.get_ylim()
+    ax.set_ylim(low - 0.6 * (high - low), None)  # room for the legend
+    _once(ax, ncols=2, loc="lower right")
     return ax
 
 
@@ -178,8 +180,8 @@ def _widths(ax: Axes, data: pd.DataFrame) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
 
 
-def _once(ax: Axes) -> None:
+def _once(ax: Axes, *, ncols: int = 1, loc: Literal["best", "lower right"] = "best") -> None:
     """A legend that names every label once."""
     handles, labels = ax.get_legend_handles_labels()
     kept = dict(zip(labels, handles, strict=True))
-    ax.legend(kept.values(), kept.keys())
+    ax.legend(kept.values(), kept.keys(), ncols=ncols, loc=loc)
