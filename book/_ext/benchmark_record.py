@@ -36,7 +36,7 @@ class BenchmarkRecord(SphinxDirective):
             ]
             for row in record["ratios"]
         ]
-        head = ["what", "median (10–90 %)", "target", "", "networks per second"]
+        head = ["what", "median (10–90 %)", "target", "", "context"]
         return [
             table(head, ratios),
             table(["also measured", ""], [list(fact) for fact in record["facts"].items()]),
