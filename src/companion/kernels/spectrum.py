@@ -174,7 +174,7 @@ def kink_eigenvalues(
        \mu_k\simeq\big[c+(-1)^kc'\big]\frac{2^{d-2}\Gamma(d/2)^2}\pi
        \Big(k+\frac{d-2}2\Big)^{-d}.
 
-    Holds for ``k`` far above ``T`` and above ``(2 lambda)**-0.5``. At depth 1 the slopes are equal
+    Holds for ``k`` far above ``T`` and above ``lambda ** -0.5``. At depth 1 the slopes are equal
     and the odd degrees vanish. Derived here; the exponent is recalled from the literature.
 
     Parameters
@@ -226,7 +226,7 @@ def idealised_risk(
 
     .. math::
 
-       \sum_kN(d,k)\Big\{s_k^2e^{-2t\mu_k}+\frac{\sigma^2}N(1-e^{-t\mu_k})^2\Big\}.
+       \sum_kN(d,k)\Big\{\sigma_k^2e^{-2t\mu_k}+\frac{\sigma^2}N(1-e^{-t\mu_k})^2\Big\}.
 
     Standard for sequence models; no account of the unresolved part of the kernel, which must be
     small (``T`` far below the sample size).
@@ -238,7 +238,7 @@ def idealised_risk(
     dimension
         ``d``, at least 2.
     signal
-        :math:`s_k^2`, variance of one coefficient of the target at degree ``k``, shape of
+        :math:`\sigma_k^2`, variance of one coefficient of the target at degree ``k``, shape of
         ``spectrum``.
     noise
         Standard deviation of the labels.
@@ -293,7 +293,8 @@ def interpolation_bias(
 def degeneration_threshold(samples: int, degree: int) -> float:
     r"""Effective depth :math:`\frac{N\pi}{2k+1}` beyond which degree ``k`` is lost, in ``d = 3``.
 
-    There :math:`N\mu_k=\frac34`, by `plateau_eigenvalues` (``eq-tk-threshold``): linear in ``N``.
+    There :math:`N\mu_k=\frac34`, by `plateau_eigenvalues`: linear in ``N``
+    (``eq-tk-threshold-depth``).
 
     Raises
     ------

@@ -23,11 +23,11 @@ With shares :math:`\lambda_l`, one block turns the angle by
 
 .. math::
 
-   \bar r=\frac1{2T}\sum_l\lambda_l\,b_{l+1}
+   \bar r=\frac1{2T}\sum_l\lambda_l\,B_{l+1}
    \big[\kappa_1+\cos\cdot\kappa_0\big](\theta_{l-1}),\qquad
-   b_l=\prod_{j\ge l}\Big(1-\lambda_j\frac{\theta_{j-1}}\pi\Big),
+   B_l=\prod_{j\ge l}\Big(1-\lambda_j\frac{\theta_{j-1}}\pi\Big),
 
-so that :math:`\bar r(0)=1`; for one scale this is the average over layers of ``eq-tk-recursion``.
+so that :math:`\bar r(0)=1`: this is ``eq-tk-recursion``, an average over layers.
 Nothing here grows with depth, and :math:`2T\bar r` is carried through a single pass
 (``alg-tk-recursion``). Source: recursion recalled from the literature, derived in the book; form
 for any shares and stable form derived here.

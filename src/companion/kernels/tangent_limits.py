@@ -7,7 +7,7 @@ symbol                                name                        book label
 ====================================  ==========================  =========================
 :math:`T`                             ``effective_depth``         ``eq-effective-depth``
 :math:`\theta`                        ``theta``                   ``eq-tk-recursion``
-:math:`g=\sin\theta-\theta\cos\theta`      (inside)                    ``eq-tk-flow``
+:math:`g=\sin\theta-\theta\cos\theta`      (inside)                    ``eq-tk-excess``
 :math:`\theta_T`                      ``flow_angle``              ``eq-tk-flow``
 :math:`c(\theta)`                     ``flow_time``               ``eq-tk-offset``
 :math:`r_T`                           ``flow_kernel``             ``eq-tk-flow-solution``
@@ -15,7 +15,7 @@ symbol                                name                        book label
 :math:`C_s(\theta)`                   ``degenerate_gap``          ``eq-tk-log``
 :math:`R(x)`                          ``peak_profile``            ``eq-tk-peak``
 :math:`r_0`                           ``two_layer_kernel``        ``eq-tk-two-layer``
-:math:`r_1`                           ``two_layer_correction``    ``eq-tk-first-order``
+:math:`\rho_1`                        ``two_layer_correction``    ``eq-tk-first-order``
 :math:`c`                             ``diagonal_slope``          ``eq-tk-slope``
 :math:`c'`                            ``antipode_slope``          ``eq-tk-kinks``
 ====================================  ==========================  =========================
@@ -23,7 +23,8 @@ symbol                                name                        book label
 Three limits, told apart by the effective depth :math:`T`: :math:`T\to0` is the kernel :math:`r_0`
 of a network with one hidden layer; a finite :math:`T` gives :math:`r_T`, whatever the schedule of
 the small shares; :math:`T\to\infty` gives the degenerate kernel, 1/4 off the diagonal. The
-phenomenon at the two ends is in the abstract of the paper; rates and constants are derived here.
+degeneration at large :math:`T` is in the abstract of the paper; the limit at :math:`T\to0` is
+recalled from the literature; rates, constants and :math:`r_T` are derived here.
 """
 
 from __future__ import annotations
@@ -78,11 +79,11 @@ ANTIPODE_COEFFICIENT: Final = -math.sqrt(2) / (3 * math.pi)
 
 
 def two_layer_correction(theta: ArrayLike) -> Array:
-    r"""First correction, :math:`\bar r=r_0+\tau r_1+o(\tau)` with ``tau = (L-1) lambda``.
+    r"""First correction, :math:`\bar r=r_0+\tau\rho_1+o(\tau)` with ``tau = (L-1) lambda``.
 
     .. math::
 
-       r_1=\tfrac14\Big[(\kappa_1-u)\big(2\kappa_0+\tfrac u{\pi\sin\theta}\big)
+       \rho_1=\tfrac14\Big[(\kappa_1-u)\big(2\kappa_0+\tfrac u{\pi\sin\theta}\big)
        -\tfrac\theta\pi(\kappa_1+u\kappa_0)\Big].
 
     It tends to minus infinity at ``theta = pi``, where the rate is another one (`antipode_gap`),

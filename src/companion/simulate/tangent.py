@@ -2,17 +2,18 @@ r"""Tangent kernels of networks of finite width, without a Jacobian.
 
 Notation
 --------
-===================================  ==================  =================
-symbol                               name                label in the book
-===================================  ==================  =================
-:math:`h_l,\ z_l=W_lh_{l-1}`         ``Tape``            ``eq-tk-model``
-:math:`g_l=\partial f/\partial h_l`  ``Signals.stream``  ``eq-tk-finite``
-:math:`q_l=\partial f/\partial z_l`  ``Signals.hidden``  ``eq-tk-finite``
-:math:`\hat\Theta(x,x')`             `EmpiricalTangent`  ``eq-tk-finite``
-===================================  ==================  =================
+===========================================  ==================  =================
+symbol                                       name                label in the book
+===========================================  ==================  =================
+:math:`h_l,\ z_l=(2/n)^{1/2}W_lh_{l-1}`      ``Tape``            ``eq-tk-model``
+:math:`g_l=\partial f/\partial h_l`          ``Signals.stream``  ``eq-tk-finite``
+:math:`q_l=\partial f/\partial z_l`          ``Signals.hidden``  ``eq-tk-finite``
+:math:`\hat\Theta(x,x')`                     `EmpiricalTangent`  ``eq-tk-finite``
+===========================================  ==================  =================
 
 The gradient of the output with respect to a matrix is an outer product of a signal that came down
-and one that went up, so its part of the kernel is the entrywise product of two Gram matrices,
+and one that went up, so its part of the kernel is, up to the factors in front, the entrywise
+product of two Gram matrices,
 :math:`\langle g_l,g_l'\rangle\langle\phi_l,\phi_l'\rangle` for the outer matrix and
 :math:`\langle q_l,q_l'\rangle\langle h_{l-1},h_{l-1}'\rangle` for the inner one: ``k`` inputs cost
 :math:`O(kn^2+k^2n)` per layer instead of the :math:`O(k^2n^2)` of a Jacobian, and no memory for it.

@@ -216,16 +216,14 @@ def _eigenvalues(spec: Any, dimension: int, largest: int) -> Array:
 
 
 def attained_rate(sizes: Sizes, seed: int, device: str) -> Finding:
-    """Slope of the log risk in the log sample size, for an even target and for an odd one."""
+    """Slope of the log risk in the log sample size; an odd target, outside the native space."""
     smooth = {"beta": 1.0, "depth": 1000}
     even = [
         regressions.risk({**smooth, "samples": samples, "networks": count}, _seeds(seed, i), device)
         for i, (samples, count) in enumerate(sizes["even"].items())
     ]
-    odd = [
-        _harmonic(3, samples, (0.0,), count, _seeds(seed, 10 + i))["risk"]
-        for i, (samples, count) in enumerate(sizes["odd"].items())
-    ]
+    samples, count = sizes["odd"]
+    odd = Estimate.mean(_harmonic(3, samples, (0.0,), count, _seeds(seed, 10))["risk"])
     most = max(sizes["even"])
     ideal = tables.risk_table(even[-1], {**smooth, "samples": most})
     name = "slope of the risk in the sample size"
@@ -245,17 +243,14 @@ def attained_rate(sizes: Sizes, seed: int, device: str) -> Finding:
                 allowance=0.2,
                 effect=1.0,
             ),
-        ),
-        "targets in the native space of the two-layer kernel, without odd degrees from 3 on",
-        (
             matches(
-                f"{name}, {_span(sizes['odd'])}, degree 3, two-layer kernel",
-                _log_slope(list(sizes["odd"]), odd),
-                -0.6,
+                f"risk over variance, degree 3, outside the native space, N={samples}, T=0",
+                odd,
+                1.0,
                 allowance=0.05,
                 effect=0.5,
             ),
-        ),
+        )
     )
 
 
@@ -345,12 +340,9 @@ def not_learnable(sizes: Sizes, seed: int, device: str) -> Finding:
             )
         )
     rows = _harmonic(2, 1000, (100.0,), sizes["many"], _seeds(seed, 9))
-    name = "risk over the variance of the target, P₂, N=1000, T=100"
-    return Finding(
-        tuple(inside),
-        "the depth grows at a fixed sample size, or the effective depth faster than the samples",
-        (at_least(name, float(rows["risk"].mean()), 0.5, n=sizes["many"]),),
-    )
+    name = "risk with samples beyond the effective depth, P₂, N=1000, T=100"
+    inside.append(at_most(name, float(rows["risk"].mean()), 0.1, n=sizes["many"]))
+    return Finding(tuple(inside))
 
 
 def finite_width(sizes: Sizes, seed: int, device: str) -> Finding:
@@ -383,7 +375,7 @@ def finite_width(sizes: Sizes, seed: int, device: str) -> Finding:
     lost = float(first["kernel"].mean()) - float(rows["kernel"].mean())
     return Finding(
         tuple(inside),
-        "networks of finite width; the kernel of infinite width loses nothing at this depth",
+        "networks of finite width; the kernel of infinite width loses about 0.01 at this depth",
         (at_least("accuracy lost from L=8 to L=32 at infinite width", lost, 0.05),),
     )
 
@@ -488,7 +480,6 @@ def _sizes(quick: Mapping[str, Any], full: Mapping[str, Any]) -> dict[str, Sizes
     return {"quick": quick, "full": full}
 
 
-_ABSTRACT = "the abstract states it; the test and its numbers are ours"
 _DERIVED = "derived here"
 
 CLAIMS = (
@@ -570,27 +561,27 @@ CLAIMS = (
     ),
     _claim(
         7,
-        "With a scale that falls fast, regression that is stopped early learns at the rate "
-        "N^(−d/(2d−1)), the power 3/5 on the sphere in three dimensions.",
-        "the abstract states it for targets in the native space of the infinitely deep kernel; "
-        "the test and its numbers are ours",
+        "With a scale that falls fast, regression that is stopped early learns targets in the "
+        "native space of the infinitely deep kernel at the rate N^(−d/(2d−1)), the power 3/5 on "
+        "the sphere in three dimensions.",
+        "the abstract states that the minimax rate is attained; exponent recalled from the "
+        "literature; the test and its numbers are ours",
         attained_rate,
         defects.never_stopping,
-        recorded="conditional: targets in the native space of the two-layer kernel, without odd "
-        "degrees from 3 on",
         anchor="sec-tk-risk",
         sizes=_sizes(
-            {"even": {256: 40, 512: 20, 1024: 8}, "odd": {128: 6, 512: 4}},
-            {"even": {512: 24, 1024: 12, 2048: 6}, "odd": {128: 12, 512: 12}},
+            {"even": {256: 40, 512: 20, 1024: 8}, "odd": (512, 4)},
+            {"even": {512: 24, 1024: 12, 2048: 6}, "odd": (512, 12)},
         ),
-        note="An attained rate: no simulation shows that none is better. The condition is the "
-        "abstract's own; that it excludes odd degrees is derived here. The allowances, 0.05 of "
-        "the slope and 0.2 of the level, are for the approach to the law, which is from above.",
+        note="Tested in three dimensions with targets of degree 1 and even ones; no simulation "
+        "shows that no rate is better. That the native space has no odd degree from 3 on is "
+        "derived here. The allowances, 0.05 of the slope and 0.2 of the level, are for the "
+        "approach to the law, which is from above.",
     ),
     _claim(
         8,
         "The flow has to be stopped early.",
-        _ABSTRACT,
+        "the abstract's rate is one of early stopping; that stopping is needed is tested here",
         early_stopping,
         defects.never_stopping,
         recorded="conditional: labels with noise",
@@ -615,31 +606,33 @@ CLAIMS = (
     ),
     _claim(
         10,
-        "With a constant scale, regression with a deep kernel does not learn.",
-        _ABSTRACT,
+        "With a constant scale the kernel is asymptotically not learnable: as the depth grows "
+        "at a fixed number of samples, regression with it learns nothing.",
+        "the abstract states that it is asymptotically not learnable; that the number of samples "
+        "is fixed is our reading; the test and its numbers are ours",
         not_learnable,
         defects.resolved_ridge,
-        recorded="conditional: the depth grows at a fixed sample size, or the effective depth "
-        "faster than the samples",
         anchor="sec-tk-threshold",
         sizes=_sizes({"repeats": 12, "many": 3}, {"repeats": 24, "many": 6}),
-        note="The abstract says asymptotically; the order of limits is our finding. At a fixed "
-        "depth the eigenvalues fall as before, and samples beyond the effective depth are learned.",
+        note="The limits of depth and samples do not commute, which is derived here: at a fixed "
+        "depth the eigenvalues fall as before, and with samples beyond the effective depth the "
+        "kernel learns. The last check shows it.",
     ),
     _claim(
         11,
-        "At a constant scale, deep networks classify worse than shallow ones.",
+        "At a constant scale, regression with the tangent kernel of a deep network classifies "
+        "worse than with that of a shallow one.",
         "the abstract reports experiments on images; this test is ours",
         finite_width,
         defects.tame_networks,
         recorded="conditional: networks of finite width; the kernel of infinite width loses "
-        "nothing at this depth",
+        "about 0.01 at this depth",
         anchor="sec-tk-networks",
         sizes=_sizes(
             {"networks": {64: 8, 192: 4}, "left": 0.25},
             {"networks": {64: 12, 128: 12, 256: 8, 512: 4, 1024: 3}, "left": 0.08},
         ),
-        note="Tested on the tangent kernels of untrained networks, on digits. The number of narrow "
+        note="Untrained networks, on digits. The number of narrow "
         "networks was raised from 5 to 8 because they differ widely.",
     ),
     _claim(
@@ -655,7 +648,8 @@ CLAIMS = (
         13,
         "On digits, scales that fall as L^(−1/2) or faster give an accuracy that does not depend "
         "on the depth.",
-        "the abstract states that such scales generalise; the test and its numbers are ours",
+        "the abstract states that rapidly decreasing scales generalise; the test, with β=1/2 as "
+        "well, and its numbers are ours",
         depth_independence,
         defects.constant_scale,
         anchor="sec-tk-digits",
