@@ -174,8 +174,9 @@ def kink_eigenvalues(
        \mu_k\simeq\big[c+(-1)^kc'\big]\frac{2^{d-2}\Gamma(d/2)^2}\pi
        \Big(k+\frac{d-2}2\Big)^{-d}.
 
-    Holds for ``k`` far above ``T`` and above ``lambda ** -0.5``. At depth 1 the slopes are equal
-    and the odd degrees vanish. Derived here; the exponent is recalled from the literature.
+    Holds for ``k`` far above ``T`` and ``lambda ** -0.5``; with ``c`` alone, far above ``T`` and
+    ``T ** -0.5``. At depth 1 the slopes are equal and the odd degrees vanish. Derived here; the
+    exponent is recalled from the literature.
 
     Parameters
     ----------
