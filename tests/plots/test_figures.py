@@ -107,3 +107,19 @@ def test_colours_differ_for_every_common_vision():
         seen = np.clip(linear @ np.array(matrix).T, 0, 1) ** (1 / 2.4)
         gaps = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[np.triu_indices(len(roles), 1)]
         assert gaps.min() > 0.12
+
+
+def test_legends_of_panels_go_below_them_with_each_label_once():
+    fig, axes = plt.subplots(1, 2)
+    for ax in axes:
+        ax.plot([0, 1], [0, 1], label="line")
+        ax.plot([0, 1], [1, 0], label="line")
+        ax.plot([0, 1], [1, 1], label="other")
+        ax.legend()
+    plots.legends_below(axes)
+    fig.canvas.draw()
+    for ax in axes:
+        legend = ax.get_legend()
+        assert [text.get_text() for text in legend.texts] == ["line", "other"]
+        assert legend.get_window_extent().y1 < ax.get_window_extent().y0
+    plt.close(fig)

@@ -19,7 +19,13 @@ from companion.plots import (  # noqa: E402
     tangent_kernel,
 )
 from companion.plots.interactive import Control, Interactive  # noqa: E402
-from companion.plots.style import PALETTE, panel_labels, shared_legend, use_style  # noqa: E402
+from companion.plots.style import (  # noqa: E402
+    PALETTE,
+    legends_below,
+    panel_labels,
+    shared_legend,
+    use_style,
+)
 
 __all__ = [
     "PALETTE",
@@ -27,6 +33,7 @@ __all__ = [
     "Interactive",
     "field_theory",
     "large_depth",
+    "legends_below",
     "log_gaussian",
     "panel_labels",
     "primer",

@@ -20,6 +20,7 @@ __all__ = [
     "MARKERS",
     "PALETTE",
     "errorbars",
+    "legends_below",
     "overlay",
     "panel_labels",
     "shared_legend",
@@ -148,3 +149,16 @@ def shared_legend(axes: Sequence[Axes], *, ncols: int = 3) -> None:
         loc="outside lower center",
         ncols=ncols,
     )
+
+
+def legends_below(axes: Iterable[Axes], *, ncols: int = 2) -> None:
+    """The legend of each panel below it, where panels do not share labels."""
+    for ax in axes:
+        entries = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+        ax.legend(
+            list(entries.values()),
+            list(entries),
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.2),
+            ncols=ncols,
+        )
