@@ -137,9 +137,10 @@ def test_figures_link_to_their_data_and_code(html: Path, paper: str) -> None:
         assert all(address.startswith(f"{REPOSITORY_URL}/blob/main/src/") for address in code)
         for label, address in links:
             assert label == "code" or leads_somewhere(html / f"{page}.html", address)
-        assert re.search(r"Live run: (quick|full), \w+, \d{4}-\d\d-\d\d\.", source.get_text())
+        run = "Live run" if any(label == "CSV" for label, _ in links) else "Run"
+        assert re.search(rf"{run}: (quick|full), \w+, \d{{4}}-\d\d-\d\d\.", source.get_text())
     figures = soup(html, page).select("article figure figcaption .companion-source")
-    interactive = {"large-depth": 2}.get(paper, 1)
+    interactive = {"residual-expansion": 2, "large-depth": 2}.get(paper, 1)
     assert len(figures) == len(sources) - interactive, "interactive figures have it below"
 
 
