@@ -28,6 +28,8 @@ def explorer(data: pd.DataFrame, name: str = "tk-explorer") -> Interactive:
     data : DataFrame
         Result of the experiment ``tk-explorer``; controls are depth and exponent.
     """
+    # With one block every exponent is the same network, and the second control would do nothing.
+    data = data[data["depth"] > 1]
     depths, betas = (sorted(set(data[column])) for column in ("depth", "beta"))
     groups = dict(tuple(data.groupby(["depth", "beta"])))
     least = float(data.loc[data["kind"] == "eigenvalue", "value_theory"].abs().min())
