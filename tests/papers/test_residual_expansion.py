@@ -342,8 +342,10 @@ def test_the_explorer_follows_one_network():
         assert len(frame) == 2 * 33
         assert frame["kink"].notna().all() == (activation == "relu")
         assert frame["radius"].notna().all() == (activation in ("tanh", "erf"))
-        low = frame[np.isclose(frame["x"], 0.1)]
-        assert low["error"].is_monotonic_decreasing or low["error"].min() < 0.02
+        low = frame[np.isclose(frame["x"], 0.1)]["error"].to_numpy()
+        assert (np.diff(low[:3]) < 0).all()
+        # a ReLU network beyond its first kink is not its series, the others converge to rounding
+        assert 1e-4 < low[-1] < 1e-2 if activation == "relu" else low[-1] < 1e-14
     # below its first kink a ReLU network is a polynomial
     params |= {"activation": "relu", "scales": (0.9 * _kink(params), 3 * _kink(params))}
     frame = table("re-explorer", params)
@@ -494,7 +496,7 @@ def estimates(frame: pd.DataFrame, name: str) -> Estimate:
 def test_published_energies_lie_on_the_theory():
     frame, _ = results.load("re-paths")
     known = frame.dropna(subset="energy")
-    assert estimates(known, "energy").agrees(known["energy_theory"], k=5)
+    assert estimates(known, "energy").agrees(known["energy_theory"])
     orders = known[(known["kind"] == "order") & (known["x"] <= 4)]
     assert (orders["energy_sem"] < 0.05 * orders["energy"]).all()
 
